@@ -1,1 +1,15 @@
-//! Placeholder.
+//! agb-gateway: a gRPC gateway between internal services and the AGB cloud sandbox API.
+//!
+//! `ARCHITECTURE.md` is the map: which module does what, who may import whom, and where to change what.
+
+pub mod agb;
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod layer;
+pub mod proto;
+pub mod resilience;
+pub mod service;
+pub mod status;
+pub mod sync;
+pub mod telemetry;

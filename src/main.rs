@@ -1,2 +1,156 @@
-//! Placeholder.
-fn main() {}
+//! The commands: `serve`, `dev`, `check-config` and `healthcheck`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agb_gateway::app::Gateway;
+use agb_gateway::config::{Config, Problems};
+use agb_gateway::telemetry;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tonic::transport::Endpoint;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+#[cfg(feature = "emulator")]
+mod dev;
+
+/// A gRPC gateway between internal services and the AGB cloud sandbox API.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, as the configuration says. SIGTERM drains.
+    Serve {
+        /// A TOML file. Without it, defaults and the environment count.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Serve in plaintext with an emulated AGB in the same process, to try things out without an account.
+    #[cfg(feature = "emulator")]
+    Dev {
+        /// Where the gateway listens.
+        #[arg(long, default_value = "127.0.0.1:50051")]
+        listen: SocketAddr,
+        /// Where the emulated AGB listens. Port 0: any free port.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        emulator_listen: SocketAddr,
+    },
+    /// Check the configuration, and tell every problem in a line of its own.
+    CheckConfig {
+        /// A TOML file. Without it, defaults and the environment count.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Ask a running gateway whether it is serving: for probes. Exits with 0 only when it is.
+    Healthcheck {
+        /// Where the gateway listens.
+        #[arg(long, default_value = "127.0.0.1:50051")]
+        address: SocketAddr,
+        /// How long the answer may take.
+        #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
+}
+
+fn main() -> ExitCode {
+    // The emulator starts this very program again to isolate commands; then nothing below is reached.
+    #[cfg(feature = "emulator")]
+    agb_emulator::sandbox::run_if_asked();
+
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(format!("could not start the runtime: {error}")),
+    };
+    let result = runtime.block_on(run(cli.command));
+    // Calls that outlived the drain must not hold up the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => failed(message),
+    }
+}
+
+fn failed(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Serve { config } => serve(config.as_deref()).await,
+        #[cfg(feature = "emulator")]
+        Command::Dev {
+            listen,
+            emulator_listen,
+        } => dev::dev(listen, emulator_listen).await,
+        Command::CheckConfig { config } => check_config(config.as_deref()),
+        Command::Healthcheck { address, timeout } => healthcheck(address, timeout).await,
+    }
+}
+
+async fn serve(file: Option<&Path>) -> Result<(), String> {
+    let config = Config::load(file).map_err(|problems| in_lines(&problems))?;
+    let stop = stop_signal()?;
+    telemetry::start_logs(&config.log)?;
+    let gateway = Gateway::start(config)
+        .await
+        .map_err(|error| error.to_string())?;
+    gateway
+        .run_until(stop)
+        .await
+        .map(|_drained| ())
+        .map_err(|error| format!("the server failed: {error}"))
+}
+
+fn check_config(file: Option<&Path>) -> Result<(), String> {
+    Config::load(file).map_err(|problems| in_lines(&problems))?;
+    println!("the configuration is valid");
+    Ok(())
+}
+
+async fn healthcheck(address: SocketAddr, timeout: Duration) -> Result<(), String> {
+    let check = async {
+        let channel = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|error| error.to_string())?
+            .connect()
+            .await
+            .map_err(|error| format!("{address} could not be reached: {error}"))?;
+        let answer = HealthClient::new(channel)
+            .check(HealthCheckRequest::default())
+            .await
+            .map_err(|status| format!("{address} does not tell its health: {status}"))?;
+        match answer.into_inner().status() {
+            ServingStatus::Serving => Ok(()),
+            other => Err(format!("{address} is {}", other.as_str_name())),
+        }
+    };
+    tokio::time::timeout(timeout, check)
+        .await
+        .map_err(|_elapsed| format!("{address} did not answer within {timeout:?}"))?
+}
+
+fn in_lines(problems: &Problems) -> String {
+    format!("the configuration is not valid:\n{problems}")
+}
+
+/// Ends at SIGTERM or SIGINT. The signals are caught from the moment on when this returns.
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    let catch = |kind| signal(kind).map_err(|error| format!("could not catch signals: {error}"));
+    let mut terminate = catch(SignalKind::terminate())?;
+    let mut interrupt = catch(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

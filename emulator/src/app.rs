@@ -1,0 +1,107 @@
+//! Everything that one emulator holds together.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::clock::UniqueClock;
+use crate::config::Config;
+use crate::context::{BlobStore, Contexts};
+use crate::fault::Faults;
+use crate::owner::Owners;
+use crate::request_log::RequestLog;
+use crate::sandbox::Sandbox;
+use crate::session::Sessions;
+
+/// The parts of one emulator. The last holder removes its folder.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    /// The address that callers reach us at, without a trailing slash.
+    pub(crate) url: String,
+    pub(crate) owners: Owners,
+    pub(crate) contexts: Contexts,
+    pub(crate) blobs: BlobStore,
+    pub(crate) sessions: Sessions,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) clock: UniqueClock,
+    pub(crate) faults: Faults,
+    pub(crate) requests: RequestLog,
+    pub(crate) tasks: TaskGroup,
+    folder: TempDir,
+}
+
+impl App {
+    /// Blocking.
+    pub(crate) fn create(config: Config, url: String) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("agb-emulator-").tempdir()?;
+        std::fs::create_dir(folder.path().join("sessions"))?;
+        Ok(Self {
+            url,
+            owners: Owners::new(config.api_keys.clone()),
+            contexts: Contexts::default(),
+            blobs: BlobStore::create(folder.path().join("blobs"))?,
+            sessions: Sessions::default(),
+            sandbox: Sandbox::new(config.sandbox_program.clone()),
+            clock: UniqueClock::default(),
+            faults: Faults::default(),
+            requests: RequestLog::new(config.request_log_capacity),
+            tasks: TaskGroup::default(),
+            folder,
+            config,
+        })
+    }
+
+    pub(crate) fn sessions_folder(&self) -> PathBuf {
+        self.folder.path().join("sessions")
+    }
+}
+
+/// Background work that ends with the emulator.
+#[derive(Debug)]
+pub(crate) struct TaskGroup {
+    /// `None` once the emulator has stopped.
+    running: Mutex<Option<JoinSet<()>>>,
+}
+
+impl Default for TaskGroup {
+    fn default() -> Self {
+        Self {
+            running: Mutex::new(Some(JoinSet::new())),
+        }
+    }
+}
+
+impl TaskGroup {
+    /// Runs `work` in the background; drops it when the emulator has stopped.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = running.as_mut() else {
+            return;
+        };
+        while running.try_join_next().is_some() {}
+        running.spawn(work);
+    }
+
+    /// Runs blocking `work` in the background.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        self.spawn(async move {
+            // It runs to its end once it has begun, whether anybody waits for it or not.
+            let _ = tokio::task::spawn_blocking(work).await;
+        });
+    }
+
+    /// Ends all work and takes no more. The returned set is empty when all of it has ended.
+    pub(crate) fn stop(&self) -> JoinSet<()> {
+        let taken = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut running = taken.unwrap_or_default();
+        running.abort_all();
+        running
+    }
+}

@@ -1,0 +1,160 @@
+//! A running emulator: its start, its end, and what a test asks of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, timeout};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::fault::Faults;
+use crate::http;
+use crate::request_log::RecordedRequest;
+use crate::sandbox::{CommandEnd, CommandLimits, InnerSpec};
+use crate::world::World;
+
+/// How long the isolation check may take.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
+/// How long commands may take to end when the emulator stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Why an emulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The temporary folder cannot be made.
+    #[error("cannot make a temporary folder: {0}")]
+    Folder(#[from] io::Error),
+}
+
+/// A running emulator. It ends when it is stopped or dropped, and leaves nothing behind.
+pub struct Emulator {
+    address: SocketAddr,
+    app: Arc<App>,
+    server: JoinHandle<()>,
+}
+
+impl Emulator {
+    /// Starts to serve. Once this returns, calls are answered.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let asked = config.listen;
+        let listen_error = |source| StartError::Listen {
+            address: asked,
+            source,
+        };
+        let listener = TcpListener::bind(asked).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let url = url_of(address);
+        let app = tokio::task::spawn_blocking(move || App::create(config, url))
+            .await
+            .map_err(io::Error::other)??;
+        let app = Arc::new(app);
+        let server = tokio::spawn(http::serve(listener, http::router(&app)));
+        Ok(Self {
+            address,
+            app,
+            server,
+        })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL for callers on this machine, without a trailing slash.
+    pub fn url(&self) -> String {
+        self.app.url.clone()
+    }
+
+    /// The script of faults.
+    pub fn faults(&self) -> &Faults {
+        &self.app.faults
+    }
+
+    /// The last requests, oldest first; see [`Config::request_log_capacity`].
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.app.requests.last()
+    }
+
+    /// How many requests there were for an operation, the last segment of the path: `SyncContext`,
+    /// `createSession`, `mcp`.
+    pub fn request_count(&self, operation: &str) -> u64 {
+        self.app.requests.count(operation)
+    }
+
+    /// Runs an empty command in a world of its own. The error says why this host cannot isolate commands, and
+    /// so will refuse all of them.
+    pub async fn check_isolation(&self) -> Result<(), String> {
+        let folder = self.app.sessions_folder().join("isolation-check");
+        let owner = self.app.sandbox.file_owner();
+        let world = tokio::task::spawn_blocking(move || World::create(folder, owner))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())?;
+        let spec = InnerSpec {
+            hostname: "check".to_owned(),
+            program: "/bin/sh".to_owned(),
+            arguments: vec!["-c".to_owned(), ":".to_owned()],
+            working_directory: "/".to_owned(),
+            environment: [].into(),
+        };
+        let limits = CommandLimits {
+            duration: CHECK_LIMIT,
+            output_bytes: 0,
+        };
+        let end = self
+            .app
+            .sandbox
+            .run(world.folder(), &spec, limits, std::future::pending())
+            .await;
+        // Left over at worst until the emulator ends.
+        let _ = tokio::task::spawn_blocking(move || world.remove()).await;
+        match end {
+            Ok(CommandEnd::Exited { code: 0, .. }) => Ok(()),
+            Ok(other) => Err(format!(
+                "a command in a world of its own went wrong: {other:?}"
+            )),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Ends every session's processes and all background work, and removes the temporary folder.
+    pub async fn stop(mut self) {
+        self.server.abort();
+        let _ = (&mut self.server).await;
+        // First the commands, each to its very end: what still writes would be in the way of the removal.
+        let _ = timeout(STOP_GRACE, self.app.sessions.end_commands()).await;
+        let mut tasks = self.app.tasks.stop();
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.server.abort();
+        // The tasks hold the rest; the last of them removes the folder when it goes.
+        drop(self.app.tasks.stop());
+    }
+}
+
+fn url_of(address: SocketAddr) -> String {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        reachable.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{reachable}")
+}

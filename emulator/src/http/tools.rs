@@ -1,0 +1,66 @@
+//! The route for tool calls.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::envelope::{Answer, Refusal, Reply};
+use crate::app::App;
+use crate::tool::{self, ToolError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolBody {
+    #[serde(default)]
+    session_id: String,
+    #[serde(default)]
+    name: String,
+    args: Option<Value>,
+}
+
+pub(super) async fn call(State(app): State<Arc<App>>, call: Call) -> Answer {
+    let body: ToolBody = call.body()?;
+    for (name, value) in [("sessionId", &body.session_id), ("name", &body.name)] {
+        if value.is_empty() {
+            return Err(Refusal::missing(name));
+        }
+    }
+    let session = call.running_session(&app, &body.session_id)?;
+    let arguments = read_arguments(body.args)?;
+    let result = tool::call(&app, &session, &body.name, arguments).await;
+    // A call keeps a session busy until it ends, however long it took.
+    session.touch();
+    match result {
+        Ok(output) => Ok(Reply::data(&json!({
+            "isError": output.is_error,
+            "content": [{ "type": "text", "text": output.text }],
+        }))),
+        Err(ToolError::Unknown) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidTool.NotFound",
+            format!("tool not found: {}", body.name),
+        )),
+        Err(ToolError::Arguments(error)) => Err(Refusal::invalid(format!("args: {error}"))),
+        Err(ToolError::SessionEnded) => Err(Refusal::session_not_found(&session.id)),
+        Err(ToolError::CannotIsolate(error)) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "IsolationUnavailable",
+            error.to_string(),
+        )),
+    }
+}
+
+/// Arguments come as JSON text; an object is taken as well.
+fn read_arguments(args: Option<Value>) -> Result<Value, Refusal> {
+    match args {
+        None | Some(Value::Null) => Ok(json!({})),
+        Some(Value::String(text)) => serde_json::from_str(&text)
+            .map_err(|error| Refusal::invalid(format!("args is no JSON text: {error}"))),
+        Some(object @ Value::Object(_)) => Ok(object),
+        Some(_) => Err(Refusal::invalid("args must be the JSON text of an object")),
+    }
+}

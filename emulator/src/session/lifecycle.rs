@@ -1,0 +1,132 @@
+//! How sessions come to be and how they end.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{RwLock, watch};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::state::{Session, SessionStatus};
+use crate::app::App;
+use crate::fault::SyncDirection;
+use crate::ids;
+use crate::owner::OwnerId;
+use crate::sync::{Mount, TaskBook, TaskPlan, start_tasks};
+use crate::world::World;
+
+/// What a new session shall be.
+pub(crate) struct CreateRequest {
+    pub(crate) owner: OwnerId,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) mounts: Vec<Arc<Mount>>,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// For the downloads that the creation starts.
+    pub(crate) downloads: TaskPlan,
+}
+
+/// Makes a session and starts its downloads.
+pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result<Arc<Session>> {
+    let id = ids::session_id();
+    let (folder, owner) = (app.sessions_folder().join(&id), app.sandbox.file_owner());
+    let mounts = request.mounts.clone();
+    let world = tokio::task::spawn_blocking(move || {
+        let world = World::create(folder, owner)?;
+        for mount in &mounts {
+            world.make_folder(&mount.path)?;
+        }
+        Ok::<_, io::Error>(world)
+    })
+    .await
+    .map_err(io::Error::other)??;
+    let now = Instant::now();
+    let session = Arc::new(Session {
+        id,
+        owner: request.owner,
+        resource_id: ids::resource_id(),
+        app_instance_id: ids::app_instance_id(),
+        labels: Mutex::new(request.labels),
+        world,
+        mounts: request.mounts,
+        tasks: TaskBook::default(),
+        in_use: RwLock::default(),
+        life_ends: now + app.config.max_session_life,
+        idle_timeout: request.idle_timeout.unwrap_or(app.config.idle_timeout),
+        last_call: Mutex::new(now),
+        status: watch::Sender::new(SessionStatus::Running),
+    });
+    app.sessions.insert(Arc::clone(&session));
+    for mount in &session.mounts {
+        mount.context.touch();
+    }
+    let downloaded = session
+        .mounts
+        .iter()
+        .filter(|mount| mount.policy.auto_download)
+        .map(Arc::clone)
+        .collect();
+    drop(start_tasks(
+        app,
+        &session,
+        downloaded,
+        SyncDirection::Download,
+        &request.downloads,
+    ));
+    app.tasks
+        .spawn(release_when_idle(Arc::clone(app), Arc::clone(&session)));
+    Ok(session)
+}
+
+async fn release_when_idle(app: Arc<App>, session: Arc<Session>) {
+    while Instant::now() < session.ends_at() {
+        tokio::select! {
+            () = sleep_until(session.ends_at()) => {}
+            () = session.ending() => return,
+        }
+    }
+    tracing::info!(
+        session = session.id,
+        "releasing a session that was idle or at the end of its life"
+    );
+    release(&app, &session, &TaskPlan::default());
+}
+
+/// Begins to release a session; does nothing when that has begun already. [`Session::finished`] tells its end.
+pub(crate) fn release(app: &Arc<App>, session: &Arc<Session>, uploads: &TaskPlan) {
+    if !session.advance(SessionStatus::Deleting) {
+        return;
+    }
+    app.tasks.spawn(carry_out_release(
+        Arc::clone(app),
+        Arc::clone(session),
+        uploads.clone(),
+    ));
+}
+
+async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPlan) {
+    // The commands see that the session is ending; wait until the last of them is gone.
+    drop(session.in_use.write().await);
+    let uploaded = session
+        .mounts
+        .iter()
+        .filter(|mount| mount.policy.auto_upload)
+        .map(Arc::clone)
+        .collect();
+    start_tasks(&app, &session, uploaded, SyncDirection::Upload, &uploads).await;
+    for mount in &session.mounts {
+        mount.at_rest().await;
+    }
+    sleep(app.config.release_duration).await;
+    session.advance(SessionStatus::Finished);
+    let removed = Arc::clone(&session);
+    match tokio::task::spawn_blocking(move || removed.world.remove()).await {
+        Ok(Ok(())) => {}
+        failed => tracing::warn!(
+            session = session.id,
+            ?failed,
+            "the folder of a released session was not removed"
+        ),
+    }
+    sleep(app.config.finished_retention).await;
+    app.sessions.remove(&session.id);
+}

@@ -1,0 +1,9 @@
+//! Sessions: isolated environments that come and go.
+
+mod lifecycle;
+mod state;
+mod store;
+
+pub(crate) use lifecycle::{CreateRequest, create, release};
+pub(crate) use state::{Session, SessionStatus};
+pub(crate) use store::Sessions;

@@ -1,0 +1,158 @@
+//! Runs sync tasks: their pace, their states, and the faults that were asked for.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, sleep};
+
+use super::mount::Mount;
+use super::task::Task;
+use super::transfer;
+use crate::app::App;
+use crate::context::Phase;
+use crate::fault::{FaultAction, SyncDirection};
+use crate::session::Session;
+
+const BYTES_PER_MIB: u64 = 1024 * 1024;
+
+/// What the faults of one request want for the tasks that it starts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskPlan {
+    fail: Option<String>,
+    stall: bool,
+    hidden_for: Duration,
+    hidden_looks: u32,
+}
+
+impl TaskPlan {
+    /// Takes the strikes of the faults that concern tasks of this direction.
+    pub(crate) fn strike(
+        app: &App,
+        operation: &str,
+        request_id: &str,
+        direction: SyncDirection,
+    ) -> Self {
+        let mut plan = Self::default();
+        for action in app
+            .faults
+            .strike(operation, request_id, |action| concerns(action, direction))
+        {
+            match action {
+                FaultAction::FailSyncTask { message, .. } => plan.fail = Some(message),
+                FaultAction::StallSyncTask { .. } => plan.stall = true,
+                FaultAction::HideNewTasks { looks, duration_ms } => {
+                    plan.hidden_looks = looks;
+                    plan.hidden_for = Duration::from_millis(duration_ms);
+                }
+                _ => {}
+            }
+        }
+        plan
+    }
+
+    /// Shows the tasks that much later, unless a fault hides them for longer.
+    pub(crate) fn shown_after(mut self, delay: Duration) -> Self {
+        self.hidden_for = self.hidden_for;
+        self
+    }
+}
+
+fn concerns(action: &FaultAction, of: SyncDirection) -> bool {
+    match action {
+        FaultAction::FailSyncTask { direction, .. } | FaultAction::StallSyncTask { direction } => {
+            direction.is_none_or(|direction| direction == of)
+        }
+        FaultAction::HideNewTasks { .. } => true,
+        _ => false,
+    }
+}
+
+/// Starts one task for each mount and returns at once. The result is ready when all of them have ended.
+pub(crate) fn start_tasks(
+    app: &Arc<App>,
+    session: &Arc<Session>,
+    mounts: Vec<Arc<Mount>>,
+    direction: SyncDirection,
+    plan: &TaskPlan,
+) -> impl Future<Output = ()> + use<> {
+    let mut running = Vec::new();
+    for mount in mounts {
+        let task = session.tasks.add(
+            &mount.context.id,
+            mount.path.as_str(),
+            direction,
+            app.clock.now_ms(),
+            (plan.hidden_for, plan.hidden_looks),
+        );
+        let (app_of_task, session, plan) = (Arc::clone(app), Arc::clone(session), plan.clone());
+        let (ended, end) = tokio::sync::oneshot::channel::<()>();
+        running.push(end);
+        app.tasks.spawn(async move {
+            tokio::select! {
+                () = run(&app_of_task, &session, mount, direction, &task, plan) => {}
+                () = session.finished() => {}
+            }
+            drop(ended);
+        });
+    }
+    async move {
+        for end in running {
+            let _ = end.await;
+        }
+    }
+}
+
+async fn run(
+    app: &Arc<App>,
+    session: &Arc<Session>,
+    mount: Arc<Mount>,
+    direction: SyncDirection,
+    task: &Task,
+    plan: TaskPlan,
+) {
+    sleep(app.config.sync_duration / 5).await;
+    if plan.stall {
+        task.begin();
+        std::future::pending::<()>().await;
+    }
+    // One transfer of a mount after the other, in the order in which they were asked for.
+    let known = Arc::clone(&mount.known).lock_owned().await;
+    task.begin();
+    // The wait comes first: nothing has moved as long as the task is not done.
+    sleep(app.config.sync_duration * 4 / 5).await;
+    if let Some(message) = plan.fail {
+        task.finish(Err(message));
+        return;
+    }
+    if let Err(message) = check_context(&mount) {
+        task.finish(Err(message));
+        return;
+    }
+    let (session, blobs) = (Arc::clone(session), app.blobs.clone());
+    let transfer = tokio::task::spawn_blocking(move || {
+        let mut known = known;
+        match direction {
+            SyncDirection::Upload => transfer::upload(&session.world, &mount, &mut known, &blobs),
+            SyncDirection::Download => transfer::download(&session.world, &mount, &mut known),
+        }
+    });
+    let result = match transfer.await {
+        Ok(result) => result.map_err(|error| format!("{} failed: {error}", direction.as_str())),
+        Err(error) => Err(format!("{} failed: {error}", direction.as_str())),
+    };
+    if let Ok(bytes) = result {
+        let mib = u32::try_from(bytes / BYTES_PER_MIB).unwrap_or(u32::MAX);
+        sleep(app.config.sync_duration_per_mib.saturating_mul(mib)).await;
+    }
+    task.finish(result.map(|_| ()));
+}
+
+fn check_context(mount: &Mount) -> Result<(), String> {
+    if mount.context.is_deleted() {
+        return Err("the context does not exist any more".to_owned());
+    }
+    if mount.context.summary().phase != Phase::Available {
+        return Err("the context is being cleared".to_owned());
+    }
+    mount.context.touch();
+    Ok(())
+}

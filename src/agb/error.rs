@@ -1,0 +1,252 @@
+//! Why a call to AGB gave no answer that can be used.
+
+use std::{fmt, time::Duration};
+
+use super::operation::{Idempotency, Operation};
+use crate::resilience::DeadlineExceeded;
+
+/// A call to AGB that failed. Asked through its predicates; its text never holds a secret.
+#[derive(Debug)]
+pub struct Error {
+    operation: &'static Operation,
+    kind: Box<Kind>,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// No connection was made: AGB has not seen the request.
+    NotSent(String),
+    /// The connection broke: AGB may have done what was asked.
+    Lost(String),
+    /// No answer within the timeout of one call: AGB may have done what was asked.
+    TimedOut(Duration),
+    /// The caller's deadline came first: AGB may have done what was asked, if it was asked at all.
+    Deadline,
+    /// AGB answered with a redirect, which is refused: it could carry the key elsewhere.
+    Redirected { http_status: u16 },
+    /// The answer was longer than the limit.
+    TooLarge { limit: usize },
+    /// The answer is not AGB's: some proxy's page, or a text that broke off.
+    NotJson {
+        http_status: u16,
+        content_type: String,
+        detail: String,
+    },
+    /// The answer is AGB's and has not the shape that the operation answers with.
+    Malformed { request_id: String, detail: String },
+    /// AGB said no.
+    Refused(Refusal),
+}
+
+/// What AGB said when it said no.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status: 200 is possible.
+    pub http_status: u16,
+    /// AGB's code, for example `InvalidMcpSession.NotFound`. May be empty.
+    pub code: String,
+    /// AGB's message for people. May be empty.
+    pub message: String,
+    /// AGB's id of the request. May be empty.
+    pub request_id: String,
+    /// How long AGB asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Error {
+    pub(super) fn new(operation: &'static Operation, kind: Kind) -> Self {
+        Self {
+            operation,
+            kind: Box::new(kind),
+        }
+    }
+
+    /// AGB's answer was understood and has not the shape that was expected.
+    pub fn malformed(
+        operation: &'static Operation,
+        request_id: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::new(
+            operation,
+            Kind::Malformed {
+                request_id: request_id.into(),
+                detail: detail.into(),
+            },
+        )
+    }
+
+    /// AGB said no.
+    pub fn refused(operation: &'static Operation, refusal: Refusal) -> Self {
+        Self::new(operation, Kind::Refused(refusal))
+    }
+
+    /// The operation that failed.
+    pub fn operation(&self) -> &'static Operation {
+        self.operation
+    }
+
+    /// What AGB said, when it said no.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &*self.kind {
+            Kind::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// AGB's id of the request, where there was an answer with one.
+    pub fn request_id(&self) -> &str {
+        match &*self.kind {
+            Kind::Refused(refusal) => &refusal.request_id,
+            Kind::Malformed { request_id, .. } => request_id,
+            _ => "",
+        }
+    }
+
+    /// Whether AGB says that the thing does not exist. Concluded from AGB's codes alone, never from its messages: a message
+    /// may repeat what a caller wrote.
+    pub fn is_not_found(&self) -> bool {
+        self.refusal().is_some_and(|refusal| {
+            refusal.code == "NotFound"
+                || refusal.code.ends_with(".NotFound")
+                || refusal.code.ends_with("NotExist")
+                || (refusal.http_status == 404 && !refusal.code.is_empty())
+        })
+    }
+
+    /// Whether AGB does not accept the key.
+    pub fn is_key_rejected(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| matches!(refusal.http_status, 401 | 403))
+    }
+
+    /// Whether the caller's deadline came first.
+    pub fn is_deadline(&self) -> bool {
+        matches!(*self.kind, Kind::Deadline)
+    }
+
+    /// Whether it is certain that AGB has not seen the request.
+    pub fn is_not_sent(&self) -> bool {
+        matches!(*self.kind, Kind::NotSent(_))
+    }
+
+    /// Whether AGB gave no answer: the connection broke, or the timeout of one call came.
+    pub fn is_unheard(&self) -> bool {
+        matches!(*self.kind, Kind::Lost(_) | Kind::TimedOut(_))
+    }
+
+    /// Whether a proxy in between said that it could not reach AGB, or not in time.
+    pub fn is_proxy_failure(&self) -> bool {
+        matches!(
+            *self.kind,
+            Kind::NotJson {
+                http_status: 502..=504,
+                ..
+            }
+        )
+    }
+
+    /// Whether the answer was longer than the limit.
+    pub fn is_too_large(&self) -> bool {
+        matches!(*self.kind, Kind::TooLarge { .. })
+    }
+
+    /// Whether what was asked may have happened, and asking again could make it happen twice.
+    pub fn leaves_outcome_unknown(&self) -> bool {
+        let unknown = match &*self.kind {
+            Kind::NotSent(_) | Kind::Redirected { .. } => false,
+            Kind::Refused(refusal) => refusal.http_status >= 500,
+            Kind::Lost(_)
+            | Kind::TimedOut(_)
+            | Kind::Deadline
+            | Kind::TooLarge { .. }
+            | Kind::NotJson { .. }
+            | Kind::Malformed { .. } => true,
+        };
+        unknown && self.operation.idempotency != Idempotency::Safe
+    }
+
+    pub(super) fn from_deadline(operation: &'static Operation, _: DeadlineExceeded) -> Self {
+        Self::new(operation, Kind::Deadline)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "AGB {}: ", self.operation.name)?;
+        match &*self.kind {
+            Kind::NotSent(cause) => write!(formatter, "could not connect: {cause}"),
+            Kind::Lost(cause) => write!(
+                formatter,
+                "the connection broke before the answer was complete: {cause}"
+            ),
+            Kind::TimedOut(timeout) => write!(formatter, "no answer within {timeout:?}"),
+            Kind::Deadline => formatter.write_str("the caller's deadline came first"),
+            Kind::Redirected { http_status } => {
+                write!(
+                    formatter,
+                    "answered with a redirect (HTTP {http_status}), which is not followed"
+                )
+            }
+            Kind::TooLarge { limit } => write!(
+                formatter,
+                "the answer is longer than {limit} bytes (setting agb.max_response_bytes)"
+            ),
+            Kind::NotJson {
+                http_status,
+                content_type,
+                detail,
+            } => write!(
+                formatter,
+                "the answer (HTTP {http_status}, content type {content_type:?}) is not AGB's JSON: {detail}"
+            ),
+            Kind::Malformed { detail, .. } => {
+                write!(formatter, "the answer has an unknown shape: {detail}")
+            }
+            Kind::Refused(refusal) => write!(formatter, "{refusal}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "refused (HTTP {}", self.http_status)?;
+        if !self.code.is_empty() {
+            write!(formatter, ", code {}", self.code)?;
+        }
+        formatter.write_str(")")?;
+        if !self.message.is_empty() {
+            write!(formatter, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operation;
+    use super::*;
+
+    fn refused(http_status: u16, code: &str, message: &str) -> Error {
+        Error::refused(
+            &operation::GET_SESSION,
+            Refusal {
+                http_status,
+                code: code.to_owned(),
+                message: message.to_owned(),
+                ..Refusal::default()
+            },
+        )
+    }
+
+    #[test]
+    fn not_found_is_concluded_from_codes_alone() {
+        assert!(refused(400, "InvalidMcpSession.NotFound", "").is_not_found());
+        assert!(refused(200, "InvalidSession.NotFound", "").is_not_found());
+        assert!(refused(404, "SomeCode", "").is_not_found());
+        assert!(!refused(404, "", "a proxy's page: not found").is_not_found());
+        assert!(!refused(400, "InvalidParameter", "label `not found` is too long").is_not_found());
+    }
+}

@@ -1,0 +1,177 @@
+//! The composition root: from a configuration to a running server, and its orderly end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::InterceptorLayer;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::agb::Client;
+use crate::config::Config;
+use crate::layer::{DeadlineInterceptor, DeadlineLimits};
+use crate::proto::FILE_DESCRIPTOR_SET;
+use crate::proto::v1::{
+    context_service_server::ContextServiceServer,
+    mapping_policy_service_server::MappingPolicyServiceServer,
+    session_service_server::SessionServiceServer,
+    sync_policy_service_server::SyncPolicyServiceServer, sync_service_server::SyncServiceServer,
+};
+use crate::service::{
+    Backend, ContextService, MappingPolicyService, SessionService, SyncPolicyService, SyncService,
+};
+use crate::sync::Syncs;
+
+/// The name under which grpc.health.v1 tells of the server as a whole.
+const WHOLE_SERVER: &str = "";
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The client towards AGB could not be built.
+    #[error("the client towards AGB could not be built: {0}")]
+    Client(String),
+    /// The address could not be listened at.
+    #[error("could not listen at {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The descriptors for reflection could not be read.
+    #[error("server reflection could not be built: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    drain: watch::Sender<bool>,
+    drain_timeout: Duration,
+    health: HealthReporter,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Gateway {
+    /// Starts everything, or nothing.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
+        let backend = Backend {
+            syncs: Syncs::new(client.clone(), config.sync.patience),
+            release_pace: config.sync.patience.pace,
+            client,
+        };
+        let (listener, address) = listen(config.server.listen).await?;
+        let (drain, draining) = watch::channel(false);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health
+            .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
+            .await;
+        let limits = DeadlineLimits {
+            max: config.server.max_deadline,
+            default: config.server.default_deadline,
+            reserve: config.server.deadline_reserve,
+        };
+        let max_message_bytes = config.server.max_message_bytes;
+        macro_rules! limited {
+            ($server:ident, $service:expr) => {
+                $server::new($service)
+                    .max_decoding_message_size(max_message_bytes)
+                    .max_encoding_message_size(usize::MAX)
+            };
+        }
+        let router = Server::builder()
+            // Every service reads its deadline from the request, so this comes before them all.
+            .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
+            .add_service(health_service)
+            .add_service(reflection().build_v1()?)
+            // Older releases of grpcurl speak v1alpha only.
+            .add_service(reflection().build_v1alpha()?)
+            .add_service(limited!(
+                ContextServiceServer,
+                ContextService(backend.clone())
+            ))
+            .add_service(limited!(
+                SessionServiceServer,
+                SessionService(backend.clone())
+            ))
+            .add_service(limited!(SyncServiceServer, SyncService(backend)))
+            .add_service(limited!(SyncPolicyServiceServer, SyncPolicyService))
+            .add_service(limited!(MappingPolicyServiceServer, MappingPolicyService));
+        let incoming = TcpListenerStream::new(listener);
+        let serving =
+            tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained(draining)));
+        tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
+        Ok(Self {
+            address,
+            drain,
+            drain_timeout: config.server.drain_timeout,
+            health,
+            serving,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` ends, then drains: readiness off, no new calls, running calls go on until the drain timeout.
+    ///
+    /// `Ok(true)`: every call has ended by itself. The error is the server's own.
+    pub async fn run_until(
+        mut self,
+        stop: impl Future<Output = ()>,
+    ) -> Result<bool, tonic::transport::Error> {
+        tokio::select! {
+            () = stop => {}
+            ended = &mut self.serving => return ended.unwrap_or(Ok(())).map(|()| false),
+        }
+        tracing::info!("draining");
+        self.health
+            .set_service_status(WHOLE_SERVER, ServingStatus::NotServing)
+            .await;
+        self.drain.send_replace(true);
+        let drained = tokio::time::timeout(self.drain_timeout, &mut self.serving).await;
+        if let Ok(ended) = drained {
+            tracing::info!("drained");
+            ended.unwrap_or(Ok(())).map(|()| true)
+        } else {
+            tracing::warn!(timeout = ?self.drain_timeout, "the drain timeout came first; cutting calls off");
+            self.serving.abort();
+            Ok(false)
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Ends when draining begins, or when the gateway is dropped.
+async fn drained(mut draining: watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await;
+}

@@ -1,0 +1,97 @@
+//! Section `agb`: the side towards AGB.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::API_KEY_VARIABLE;
+use super::reader::Reader;
+use crate::agb::{ClientConfig, Endpoint};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MIB: i64 = 1 << 20;
+const KEY_SETTING: &str = "agb.api_key_file";
+
+/// The side towards AGB.
+#[derive(Clone, Debug)]
+pub struct AgbConfig {
+    /// How to reach AGB. `agb.endpoint`: a URL, default AGB's own, `https://sdk-api.agb.cloud`. The key: the variable
+    /// `AGB_API_KEY`, or the file that `agb.api_key_file` names. `agb.request_timeout`: 1 s to 1 h, default 60 s.
+    /// `agb.connect_timeout`: 100 ms to 1 min, default 10 s. `agb.pool_idle_timeout`: 0 to 1 h, default 90 s.
+    /// `agb.max_response_bytes`: 1 MiB to 1 GiB, default 32 MiB.
+    pub client: ClientConfig,
+}
+
+impl AgbConfig {
+    pub(super) fn read(reader: &mut Reader<'_>, api_key: Option<String>) -> Option<Self> {
+        let endpoint = reader.parsed(
+            "agb.endpoint",
+            "https://sdk-api.agb.cloud",
+            Endpoint::try_new,
+        );
+        let api_key = read_key(reader, api_key);
+        let request_timeout = reader.duration("agb.request_timeout", "60s", SECOND..=HOUR);
+        let connect_timeout = reader.duration(
+            "agb.connect_timeout",
+            "10s",
+            Duration::from_millis(100)..=60 * SECOND,
+        );
+        let pool_idle_timeout =
+            reader.duration("agb.pool_idle_timeout", "90s", Duration::ZERO..=HOUR);
+        let max_response_bytes =
+            reader.number("agb.max_response_bytes", 32 * MIB, MIB..=1024 * MIB);
+        Some(Self {
+            client: ClientConfig {
+                endpoint: endpoint?,
+                api_key: api_key?,
+                request_timeout: request_timeout?,
+                connect_timeout: connect_timeout?,
+                pool_idle_timeout: pool_idle_timeout?,
+                max_response_bytes: max_response_bytes?,
+            },
+        })
+    }
+}
+
+fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<SecretString> {
+    let file: Option<PathBuf> = reader.optional(KEY_SETTING);
+    let (setting, key) = match (variable, file) {
+        (Some(key), None) => (API_KEY_VARIABLE, Ok(key)),
+        (None, Some(file)) => (KEY_SETTING, read_file(&file)),
+        (Some(_), Some(_)) => (
+            KEY_SETTING,
+            Err(format!("must not be set together with {API_KEY_VARIABLE}")),
+        ),
+        (None, None) => (
+            KEY_SETTING,
+            Err(format!(
+                "the key of the AGB account is missing: set {API_KEY_VARIABLE}, or name a file here"
+            )),
+        ),
+    };
+    match key.and_then(check_key) {
+        Ok(key) => Some(key),
+        Err(rule) => {
+            reader.problem(setting, rule);
+            None
+        }
+    }
+}
+
+fn read_file(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("could not read {}: {error}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn check_key(key: String) -> Result<SecretString, String> {
+    if key.is_empty() {
+        return Err("the key is empty".to_owned());
+    }
+    if key.chars().any(|char| !char.is_ascii_graphic()) {
+        return Err("the key must not hold white space or characters beyond ASCII".to_owned());
+    }
+    Ok(key.into())
+}

@@ -1,0 +1,199 @@
+//! The configuration: nested as the subsystems are, read from a TOML file and the environment, validated whole at start.
+//!
+//! Every problem is told at once, a line each. Nothing else in the gateway reads the environment. Sources, later ones win:
+//! defaults, the file, `AGB_ENDPOINT`, and `AGB_GATEWAY_<SECTION>__<SETTING>` (for example `AGB_GATEWAY_SERVER__LISTEN`).
+
+mod agb;
+mod log;
+mod reader;
+mod server;
+mod sync;
+
+use std::path::Path;
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+
+pub use agb::AgbConfig;
+pub use log::{LogConfig, LogFormat};
+pub use reader::{Problem, Problems};
+pub use server::ServerConfig;
+pub use sync::SyncConfig;
+
+use reader::Reader;
+
+const ENV_PREFIX: &str = "AGB_GATEWAY_";
+const API_KEY_VARIABLE: &str = "AGB_API_KEY";
+const ENDPOINT_VARIABLE: &str = "AGB_ENDPOINT";
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listening side.
+    pub server: ServerConfig,
+    /// The side towards AGB.
+    pub agb: AgbConfig,
+    /// How syncs are followed.
+    pub sync: SyncConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads the file, if one is named, and the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(Problem::new(
+                    "--config",
+                    format!("there is no file {}", file.display()),
+                )
+                .into());
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed(ENV_PREFIX).split("__");
+        let figment = figment
+            .merge(
+                Env::raw()
+                    .only(&[ENDPOINT_VARIABLE])
+                    .map(|_| "agb.endpoint".into()),
+            )
+            .merge(environment);
+        Self::read(&figment, std::env::var(API_KEY_VARIABLE).ok())
+    }
+
+    /// Reads a configuration that was put together elsewhere.
+    pub fn read(figment: &Figment, api_key: Option<String>) -> Result<Self, Problems> {
+        let mut reader = Reader::new(figment);
+        let server = ServerConfig::read(&mut reader);
+        let agb = AgbConfig::read(&mut reader, api_key);
+        let sync = SyncConfig::read(&mut reader);
+        let log = LogConfig::read(&mut reader);
+        reader.finish()?;
+        // Whatever could not be read has left a problem behind.
+        match (server, agb, sync, log) {
+            (Some(server), Some(agb), Some(sync), Some(log)) => Ok(Self {
+                server,
+                agb,
+                sync,
+                log,
+            }),
+            _ => Err(Problem::new("configuration", "could not be read").into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::result_large_err)] // figment's Jail fixes the error type.
+mod tests {
+    use figment::Jail;
+
+    use super::*;
+
+    fn problems(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
+        let mut lines = Vec::new();
+        Jail::expect_with(|jail| {
+            jail.clear_env();
+            jail.create_file("gateway.toml", file)?;
+            for (name, value) in variables {
+                jail.set_env(name, value);
+            }
+            if let Err(problems) = Config::load(Some(Path::new("gateway.toml"))) {
+                lines = problems.iter().map(ToString::to_string).collect();
+            }
+            Ok(())
+        });
+        lines
+    }
+
+    #[test]
+    fn the_key_is_all_that_has_to_be_set() {
+        assert_eq!(problems("", &[("AGB_API_KEY", "k")]), Vec::<String>::new());
+        let lines = problems("", &[]);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("AGB_API_KEY"), "{lines:?}");
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_setting() {
+        let lines = problems(
+            r#"
+            [server]
+            listen = "nowhere"
+            max_deadline = "0s"
+            listne = "127.0.0.1:1"
+            [agb]
+            endpoint = "ftp://agb"
+            max_response_bytes = -1
+            [sync]
+            pace_share = 2.0
+            [telemetry]
+            x = 1
+            "#,
+            &[("AGB_GATEWAY_LOG__FORMAT", "xml")],
+        );
+        for setting in [
+            "server.listen:",
+            "server.max_deadline:",
+            "server.listne:",
+            "agb.endpoint:",
+            "agb.max_response_bytes:",
+            "agb.api_key_file:",
+            "sync.pace_share:",
+            "telemetry.x:",
+            "log.format:",
+        ] {
+            assert_eq!(
+                lines
+                    .iter()
+                    .filter(|line| line.starts_with(setting))
+                    .count(),
+                1,
+                "{setting} in {lines:#?}"
+            );
+        }
+        assert_eq!(lines.len(), 9, "{lines:#?}");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        Jail::expect_with(|jail| {
+            jail.clear_env();
+            jail.create_file(
+                "gateway.toml",
+                "[server]\nlisten = \"127.0.0.1:1\"\n[agb]\nendpoint = \"a\"",
+            )?;
+            jail.set_env("AGB_API_KEY", "0123");
+            jail.set_env("AGB_ENDPOINT", "http://127.0.0.1:7070");
+            jail.set_env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:2");
+            let config = Config::load(Some(Path::new("gateway.toml"))).unwrap();
+            assert_eq!(config.server.listen.port(), 2);
+            assert_eq!(
+                config.agb.client.endpoint.to_string(),
+                "http://127.0.0.1:7070/"
+            );
+            assert!(!format!("{config:?}").contains("0123"));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_key_comes_from_one_place() {
+        Jail::expect_with(|jail| {
+            jail.clear_env();
+            jail.create_file("key", "from-file\n")?;
+            jail.create_file("gateway.toml", "[agb]\napi_key_file = \"key\"")?;
+            let file = Some(Path::new("gateway.toml"));
+            assert!(Config::load(file).is_ok());
+            jail.set_env("AGB_API_KEY", "from-environment");
+            assert!(Config::load(file).is_err());
+            Ok(())
+        });
+        for (key, rule) in [("", "empty"), ("a\nb", "white space")] {
+            let lines = problems("", &[("AGB_API_KEY", key)]);
+            assert!(lines[0].contains(rule), "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Reads settings one by one, so that every problem can be told and not just the first.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use figment::Figment;
+use figment::value::{Dict, Value};
+use serde::de::DeserializeOwned;
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    setting: String,
+    rule: String,
+}
+
+impl Problem {
+    /// A problem with a setting. The rule must not repeat a secret.
+    pub fn new(setting: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self {
+            setting: setting.into(),
+            rule: rule.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.setting, self.rule)
+    }
+}
+
+/// Everything that is wrong with the configuration: displayed as one line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// The problems, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Reads settings, and remembers problems and which settings there are.
+pub(super) struct Reader<'a> {
+    figment: &'a Figment,
+    known: BTreeSet<&'static str>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(figment: &'a Figment) -> Self {
+        Self {
+            figment,
+            known: BTreeSet::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A setting of any type; `None` when it is absent or wrong.
+    pub(super) fn optional<T: DeserializeOwned>(&mut self, setting: &'static str) -> Option<T> {
+        self.known.insert(setting);
+        self.figment.find_value(setting).ok()?;
+        match self.figment.extract_inner(setting) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let kinds: Vec<_> = error
+                    .into_iter()
+                    .map(|error| error.kind.to_string())
+                    .collect();
+                self.problem(setting, kinds.join("; "));
+                None
+            }
+        }
+    }
+
+    /// A setting that is parsed from text.
+    pub(super) fn parsed<T>(
+        &mut self,
+        setting: &'static str,
+        default: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let problems = self.problems.len();
+        let text: Option<String> = self.optional(setting);
+        if self.problems.len() > problems {
+            return None;
+        }
+        match parse(text.as_deref().unwrap_or(default)) {
+            Ok(value) => Some(value),
+            Err(rule) => {
+                self.problem(setting, rule);
+                None
+            }
+        }
+    }
+
+    /// A duration such as `30s` or `1m 30s`.
+    pub(super) fn duration(
+        &mut self,
+        setting: &'static str,
+        default: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        self.parsed(setting, default, |text| {
+            let duration = humantime::parse_duration(text).map_err(|error| {
+                format!("must be a duration such as \"30s\": {error}, got {text:?}")
+            })?;
+            if range.contains(&duration) {
+                Ok(duration)
+            } else {
+                Err(format!(
+                    "must be {} to {}, got {}",
+                    humantime::format_duration(*range.start()),
+                    humantime::format_duration(*range.end()),
+                    humantime::format_duration(duration)
+                ))
+            }
+        })
+    }
+
+    /// A whole number.
+    pub(super) fn number(
+        &mut self,
+        setting: &'static str,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> Option<usize> {
+        let problems = self.problems.len();
+        let number = self.optional(setting).unwrap_or(default);
+        if self.problems.len() > problems {
+            return None;
+        }
+        if !range.contains(&number) {
+            let (min, max) = range.into_inner();
+            self.problem(setting, format!("must be {min} to {max}, got {number}"));
+            return None;
+        }
+        usize::try_from(number).ok()
+    }
+
+    /// Notes a problem.
+    pub(super) fn problem(&mut self, setting: impl Into<String>, rule: impl Into<String>) {
+        self.problems.push(Problem::new(setting, rule));
+    }
+
+    /// Tells all problems, among them settings that nobody asked for.
+    pub(super) fn finish(mut self) -> Result<(), Problems> {
+        match self.figment.extract::<Dict>() {
+            Ok(settings) => {
+                let mut unknown = Vec::new();
+                unknown_settings(&settings, "", &self.known, &mut unknown);
+                for setting in unknown {
+                    self.problem(setting, "is not a setting of the gateway");
+                }
+            }
+            // A file that is no TOML: nothing in it could be read, so this is the one problem.
+            Err(error) => self.problems = vec![Problem::new("configuration", error.to_string())],
+        }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Problems(self.problems))
+        }
+    }
+}
+
+fn unknown_settings(
+    settings: &Dict,
+    prefix: &str,
+    known: &BTreeSet<&'static str>,
+    unknown: &mut Vec<String>,
+) {
+    for (name, value) in settings {
+        let setting = format!("{prefix}{name}");
+        match value {
+            Value::Dict(_, nested) if !known.contains(setting.as_str()) => {
+                unknown_settings(nested, &format!("{setting}."), known, unknown);
+            }
+            _ if known.contains(setting.as_str()) => {}
+            _ => unknown.push(setting),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The gateway's own terms: plain types and their rules.
+//!
+//! Nothing here knows gRPC, HTTP or JSON, and nothing here does I/O.
+
+mod context;
+mod labels;
+mod path;
+mod session;
+mod sync_policy;
+mod sync_task;
+mod violation;
+
+pub use context::{Context, ContextState};
+pub use labels::{Labels, RESERVED_PREFIX as RESERVED_LABEL_PREFIX};
+pub use path::{MountPath, absolute_path};
+pub use session::{Session, SessionState};
+pub use sync_policy::{
+    BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,
+    MappingPolicy, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy, UploadStrategy, WhiteList,
+    exact_path,
+};
+pub use sync_task::{Direction, SyncTask, TaskState};
+pub use violation::{FieldViolation, Violations};

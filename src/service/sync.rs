@@ -1,0 +1,209 @@
+//! SyncService.
+
+use tonic::{Request, Response, Status};
+
+use super::{Backend, deadline, translate};
+use crate::domain::{Direction, MountPath, Violations};
+use crate::proto::v1 as pb;
+use crate::proto::v1::sync_service_server as server;
+use crate::resilience::Deadline;
+use crate::status::{Failure, Resource};
+use crate::sync::{Error, Report, Start, Sync, Target, Verdict};
+
+/// Synchronisation between sessions and contexts.
+#[derive(Clone, Debug)]
+pub struct SyncService(pub Backend);
+
+#[tonic::async_trait]
+impl server::SyncService for SyncService {
+    async fn sync_contexts(
+        &self,
+        request: Request<pb::SyncContextsRequest>,
+    ) -> Result<Response<pb::SyncContextsResponse>, Status> {
+        let deadline = deadline(&request)?;
+        let report = sync_contexts(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(pb::SyncContextsResponse {
+            status: Some((&report).into()),
+        }))
+    }
+
+    async fn get_sync_status(
+        &self,
+        request: Request<pb::GetSyncStatusRequest>,
+    ) -> Result<Response<pb::GetSyncStatusResponse>, Status> {
+        use pb::get_sync_status_request::Target as Asked;
+        let deadline = deadline(&request)?;
+        let target = match request.into_inner().target {
+            Some(Asked::SyncToken(token)) => by_token(&token),
+            Some(Asked::SessionId(id)) => by_session(&id),
+            None => no_target(),
+        }?;
+        let report = get_sync_status(&self.0, &target, deadline).await?;
+        Ok(Response::new(pb::GetSyncStatusResponse {
+            status: Some((&report).into()),
+        }))
+    }
+
+    async fn wait_for_sync(
+        &self,
+        request: Request<pb::WaitForSyncRequest>,
+    ) -> Result<Response<pb::WaitForSyncResponse>, Status> {
+        use pb::wait_for_sync_request::Target as Asked;
+        let deadline = deadline(&request)?;
+        let target = match request.into_inner().target {
+            Some(Asked::SyncToken(token)) => by_token(&token),
+            Some(Asked::SessionId(id)) => by_session(&id),
+            None => no_target(),
+        }?;
+        let report = wait_for_sync(&self.0, &target, deadline).await?;
+        Ok(Response::new(pb::WaitForSyncResponse {
+            status: Some((&report).into()),
+        }))
+    }
+
+    type WatchSyncStream = tokio_stream::Empty<Result<pb::WatchSyncResponse, Status>>;
+
+    async fn watch_sync(
+        &self,
+        _request: Request<pb::WatchSyncRequest>,
+    ) -> Result<Response<Self::WatchSyncStream>, Status> {
+        Err(Failure::NotImplemented("WatchSync").into())
+    }
+}
+
+async fn sync_contexts(
+    backend: &Backend,
+    request: pb::SyncContextsRequest,
+    deadline: Deadline,
+) -> Result<Report, Failure> {
+    let return_immediately = request.return_immediately;
+    let start = start(&request)?;
+    let resource = Resource::Session(start.session_id.clone());
+    let sync = backend
+        .syncs
+        .start(start, deadline)
+        .await
+        .map_err(|error| Failure::agb(error, "starting the sync", Some(resource.clone())))?;
+    if return_immediately {
+        return Ok(accepted(&sync));
+    }
+    backend
+        .syncs
+        .wait(&Target::Sync(sync), deadline)
+        .await
+        .map_err(|error| failed_wait(error, resource))
+}
+
+async fn get_sync_status(
+    backend: &Backend,
+    target: &Target,
+    deadline: Deadline,
+) -> Result<Report, Failure> {
+    let resource = Resource::Session(target.session_id().to_owned());
+    backend
+        .syncs
+        .status(target, deadline)
+        .await
+        .map_err(|error| Failure::agb(error, "looking at the sync", Some(resource)))
+}
+
+async fn wait_for_sync(
+    backend: &Backend,
+    target: &Target,
+    deadline: Deadline,
+) -> Result<Report, Failure> {
+    let resource = Resource::Session(target.session_id().to_owned());
+    backend
+        .syncs
+        .wait(target, deadline)
+        .await
+        .map_err(|error| failed_wait(error, resource))
+}
+
+/// What is known of a sync that AGB has only just accepted.
+pub(super) fn accepted(sync: &Sync) -> Report {
+    Report {
+        state: Verdict::Pending,
+        tasks: Vec::new(),
+        token: Some(sync.to_token()),
+        look_count: 0,
+    }
+}
+
+fn failed_wait(error: Error, resource: Resource) -> Failure {
+    Failure::Sync {
+        error: Box::new(error),
+        doing: "waiting for the sync".to_owned(),
+        resource: Some(resource),
+    }
+}
+
+fn start(request: &pb::SyncContextsRequest) -> Result<Start, Violations> {
+    let mut violations = Violations::default();
+    let session_id = violations.check("session_id", translate::identifier(&request.session_id));
+    let place = match (request.context_id.as_str(), request.path.as_str()) {
+        ("", "") => None,
+        (_, "") => {
+            violations.add(
+                "path",
+                "is required with context_id: both or neither must be set",
+            );
+            None
+        }
+        ("", _) => {
+            violations.add(
+                "context_id",
+                "is required with path: both or neither must be set",
+            );
+            None
+        }
+        (context_id, path) => {
+            let context_id = violations.check("context_id", translate::identifier(context_id));
+            let path = violations.check("path", MountPath::try_new(path));
+            context_id.zip(path)
+        }
+    };
+    let direction = match pb::SyncDirection::try_from(request.direction) {
+        Ok(pb::SyncDirection::Unspecified) => None,
+        Ok(pb::SyncDirection::Upload) => Some(Direction::Upload),
+        Ok(pb::SyncDirection::Download) => Some(Direction::Download),
+        Err(_) => {
+            let number = request.direction;
+            violations.add("direction", format!("is not a known value, got {number}"));
+            None
+        }
+    };
+    violations.into_result()?;
+    Ok(Start {
+        session_id: session_id.unwrap_or_default(),
+        place,
+        direction,
+    })
+}
+
+fn by_token(token: &str) -> Result<Target, Failure> {
+    let mut violations = Violations::default();
+    let sync = violations.check(
+        "sync_token",
+        Sync::from_token(token).map_err(|error| error.to_string()),
+    );
+    match sync {
+        Some(sync) => Ok(Target::Sync(sync)),
+        None => Err(violations.into()),
+    }
+}
+
+fn by_session(session_id: &str) -> Result<Target, Failure> {
+    let mut violations = Violations::default();
+    let session_id = violations.check("session_id", translate::identifier(session_id));
+    match session_id {
+        Some(session_id) => Ok(Target::Session(session_id)),
+        None => Err(violations.into()),
+    }
+}
+
+fn no_target() -> Result<Target, Failure> {
+    let mut violations = Violations::default();
+    violations.add("target", "needs one of sync_token and session_id");
+    Err(violations.into())
+}

@@ -1,0 +1,40 @@
+//! Why a sync could not be called complete. Each error carries what is known so far.
+
+use super::follow::Report;
+use crate::agb;
+
+/// A sync, or the wait for one, that did not end in success.
+#[derive(Debug, thiserror::Error)]
+#[error("{outcome}")]
+pub struct Error {
+    /// What happened.
+    pub outcome: Outcome,
+    /// What is known of the sync. `None` when it was not started.
+    pub report: Option<Box<Report>>,
+}
+
+/// What happened.
+#[derive(Debug, thiserror::Error)]
+pub enum Outcome {
+    /// AGB said that at least one task failed.
+    #[error("AGB says that the sync failed")]
+    Failed,
+    /// AGB accepted the sync and showed no task of it within the grace.
+    #[error("AGB accepted the sync and showed no task of it within {0:?}")]
+    NotObserved(std::time::Duration),
+    /// The caller's deadline came first.
+    #[error("the deadline came before the sync was complete")]
+    Deadline,
+    /// AGB could not be asked, or said something that ends the wait.
+    #[error(transparent)]
+    Agb(#[from] agb::Error),
+}
+
+impl From<agb::Error> for Error {
+    fn from(error: agb::Error) -> Self {
+        Self {
+            outcome: error.into(),
+            report: None,
+        }
+    }
+}
