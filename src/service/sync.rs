@@ -163,21 +163,16 @@ fn start(request: &pb::SyncContextsRequest) -> Result<Start, Violations> {
             context_id.zip(path)
         }
     };
-    let direction = match pb::SyncDirection::try_from(request.direction) {
-        Ok(pb::SyncDirection::Unspecified) => None,
-        Ok(pb::SyncDirection::Upload) => Some(Direction::Upload),
-        Ok(pb::SyncDirection::Download) => Some(Direction::Download),
-        Err(_) => {
-            let number = request.direction;
-            violations.add("direction", format!("is not a known value, got {number}"));
-            None
-        }
-    };
+    let direction = violations.check("direction", translate::choice(request.direction));
     violations.into_result()?;
     Ok(Start {
         session_id: session_id.unwrap_or_default(),
         place,
-        direction,
+        direction: match direction {
+            Some(pb::SyncDirection::Upload) => Some(Direction::Upload),
+            Some(pb::SyncDirection::Download) => Some(Direction::Download),
+            Some(pb::SyncDirection::Unspecified) | None => None,
+        },
     })
 }
 

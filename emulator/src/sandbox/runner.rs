@@ -111,11 +111,26 @@ impl Sandbox {
             end(&mut helper).await;
             ended
         };
-        let (ended, (), ()) = tokio::join!(
-            life,
-            keep_first(stdout, &mut out, limits.output_bytes),
-            keep_first(stderr, &mut err, limits.output_bytes)
-        );
+        let ended = {
+            let output = async {
+                tokio::join!(
+                    keep_first(stdout, &mut out, limits.output_bytes),
+                    keep_first(stderr, &mut err, limits.output_bytes)
+                )
+            };
+            tokio::pin!(life, output);
+            let mut drained = false;
+            let ended = loop {
+                tokio::select! {
+                    ended = &mut life => break ended,
+                    _ = &mut output, if !drained => drained = true,
+                }
+            };
+            if !drained {
+                let _ = timeout(END_GRACE, output).await;
+            }
+            ended
+        };
         match ended {
             Ended::TimedOut => Ok(CommandEnd::TimedOut {
                 stdout: out,

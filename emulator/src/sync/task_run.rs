@@ -51,7 +51,7 @@ impl TaskPlan {
 
     /// Shows the tasks that much later, unless a fault hides them for longer.
     pub(crate) fn shown_after(mut self, delay: Duration) -> Self {
-        self.hidden_for = self.hidden_for;
+        self.hidden_for = self.hidden_for.max(delay);
         self
     }
 }

@@ -212,17 +212,8 @@ fn validate(request: &pb::CreateSessionRequest) -> Result<NewSession, Violations
             SECOND,
         ),
     );
-    let keep_on_failure = match pb::CreateFailureAction::try_from(request.failure_action) {
-        Ok(action) => action == pb::CreateFailureAction::Keep,
-        Err(_) => {
-            let number = request.failure_action;
-            violations.add(
-                "failure_action",
-                format!("is not a known value, got {number}"),
-            );
-            false
-        }
-    };
+    let failure_action =
+        violations.check("failure_action", translate::choice(request.failure_action));
     let mounts = mounts(request, &mut violations);
     violations.into_result()?;
     Ok(NewSession {
@@ -231,7 +222,7 @@ fn validate(request: &pb::CreateSessionRequest) -> Result<NewSession, Violations
         policy_id,
         idle_timeout: idle_timeout.flatten(),
         mounts,
-        keep_on_failure,
+        keep_on_failure: failure_action == Some(pb::CreateFailureAction::Keep),
     })
 }
 

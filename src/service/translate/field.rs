@@ -43,6 +43,11 @@ pub(in crate::service) fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Reads an enum. The error is the rule that a number without a meaning breaks.
+pub(in crate::service) fn choice<E: TryFrom<i32>>(number: i32) -> Result<E, String> {
+    E::try_from(number).map_err(|_| format!("is not a known value, got {number}"))
+}
+
 /// Checks an optional duration, which must be a multiple of `unit`. The error is the rule that it breaks.
 pub(in crate::service) fn duration(
     duration: Option<&prost_types::Duration>,

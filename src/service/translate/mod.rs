@@ -4,5 +4,5 @@ mod answer;
 mod field;
 mod sync_policy;
 
-pub(super) use field::{duration, identifier, name};
+pub(super) use field::{choice, duration, identifier, name};
 pub(super) use sync_policy::sync_policy;

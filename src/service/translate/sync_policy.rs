@@ -1,5 +1,6 @@
 //! A caller's policy, laid field by field over a full one.
 
+use super::field::choice;
 use crate::domain::{
     BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,
     MappingPolicy, MountPath, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy, UploadStrategy,
@@ -21,7 +22,7 @@ pub(in crate::service) fn sync_policy(
             None => base.upload,
         },
         download: match &policy.download_policy {
-            Some(part) => download(&base.download, part, &at("download_policy"), violations),
+            Some(part) => download(&base.download, *part, &at("download_policy"), violations),
             None => base.download,
         },
         delete: match &policy.delete_policy {
@@ -49,20 +50,18 @@ pub(in crate::service) fn sync_policy(
     }
 }
 
-/// Reads an enum: unspecified keeps what was there, and a number that is not known is noted.
-fn choice<E: TryFrom<i32>, T>(
+/// Lays an enum over `base`: unspecified keeps what was there, and a number that is not known is noted.
+fn chosen<E: TryFrom<i32>, T>(
     number: i32,
     base: T,
     choose: impl FnOnce(E) -> Option<T>,
     field: &str,
     violations: &mut Violations,
 ) -> T {
-    if let Ok(value) = E::try_from(number) {
-        choose(value).unwrap_or(base)
-    } else {
-        violations.add(field, format!("is not a known value, got {number}"));
-        base
-    }
+    violations
+        .check(field, choice(number))
+        .and_then(choose)
+        .unwrap_or(base)
 }
 
 fn upload(
@@ -73,7 +72,7 @@ fn upload(
 ) -> UploadPolicy {
     UploadPolicy {
         auto_upload: policy.auto_upload.unwrap_or(base.auto_upload),
-        strategy: choice(
+        strategy: chosen(
             policy.upload_strategy,
             base.strategy,
             |strategy| match strategy {
@@ -85,7 +84,7 @@ fn upload(
             &format!("{field}.upload_strategy"),
             violations,
         ),
-        mode: choice(
+        mode: chosen(
             policy.upload_mode,
             base.mode,
             |mode| match mode {
@@ -101,13 +100,13 @@ fn upload(
 
 fn download(
     base: &DownloadPolicy,
-    policy: &pb::DownloadPolicy,
+    policy: pb::DownloadPolicy,
     field: &str,
     violations: &mut Violations,
 ) -> DownloadPolicy {
     DownloadPolicy {
         auto_download: policy.auto_download.unwrap_or(base.auto_download),
-        strategy: choice(
+        strategy: chosen(
             policy.download_strategy,
             base.strategy,
             |strategy| match strategy {
@@ -138,7 +137,7 @@ fn recycle(
 ) -> RecyclePolicy {
     let paths = exact_paths(&policy.paths, &format!("{field}.paths"), violations);
     RecyclePolicy {
-        lifecycle: choice(
+        lifecycle: chosen(
             policy.lifecycle,
             base.lifecycle,
             lifecycle,

@@ -1,0 +1,212 @@
+//! The commands of the program, as processes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
+
+use crate::support::{CODE_IMAGE, World, connect, seconds, within};
+
+/// The program, with nothing in its environment that could reach its configuration.
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agb-gateway"));
+    command.args(arguments).env_clear();
+    command
+}
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    program(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A running program that ends with the test.
+struct Running(Child);
+
+impl Running {
+    fn terminate(&self) {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.0.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `serve` in front of the emulated AGB of `world`, and the address at which it says that it listens.
+fn serve(world: &World) -> (Running, std::net::SocketAddr) {
+    let mut child = program(&["serve"])
+        .env("AGB_API_KEY", "test-key")
+        .env("AGB_ENDPOINT", world.emulator.url())
+        .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let logs = BufReader::new(child.stderr.take().unwrap());
+    let running = Running(child);
+    let mut lines = logs.lines();
+    let address = lines
+        .by_ref()
+        .find_map(|line| {
+            let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            (event["message"] == "serving").then(|| event["address"].as_str().unwrap().parse())
+        })
+        .expect("a line that tells the address")
+        .unwrap();
+    // Somebody has to go on reading, or the program would block at a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (running, address)
+}
+
+#[test]
+fn serve_with_a_wrong_configuration_ends_at_once_with_a_line_for_each_problem() {
+    let output = run(
+        &["serve"],
+        &[
+            ("AGB_ENDPOINT", "ftp://agb"),
+            ("AGB_GATEWAY_SERVER__LISTEN", "nowhere"),
+            ("AGB_GATEWAY_SERVER__LISTNE", "127.0.0.1:1"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let lines = stderr(&output);
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    for (line, start) in lines[1..].iter().zip([
+        "server.listen: ",
+        "agb.endpoint: ",
+        "agb.api_key_file: ",
+        "server.listne: ",
+    ]) {
+        assert!(line.starts_with(start), "{line}");
+    }
+}
+
+#[test]
+fn serve_at_a_taken_address_ends_at_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(
+        &["serve"],
+        &[
+            ("AGB_API_KEY", "k"),
+            ("AGB_GATEWAY_SERVER__LISTEN", &address),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let lines = stderr(&output);
+    assert!(lines.last().unwrap().contains(&address), "{lines:?}");
+}
+
+#[test]
+fn check_config_tells_whether_a_configuration_is_valid() {
+    let good = run(&["check-config"], &[("AGB_API_KEY", "k")]);
+    assert!(good.status.success());
+    let bad = run(
+        &["check-config", "--config", "/nonexistent.toml"],
+        &[("AGB_API_KEY", "k")],
+    );
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(stderr(&bad)[1].contains("/nonexistent.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_asks_a_running_gateway() {
+    let world = World::start().await;
+    let address = world.gateway_address().to_string();
+    let healthy =
+        tokio::task::spawn_blocking(move || run(&["healthcheck", "--address", &address], &[]));
+    assert!(healthy.await.unwrap().status.success());
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let dead = run(&["healthcheck", "--address", &free.to_string()], &[]);
+    assert_eq!(dead.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
+    let world = World::start().await;
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
+    let (mut running, address) = serve(&world);
+    let channel = connect(address).await;
+    let request = pb::ExecuteCommandRequest {
+        session_id: session.clone(),
+        command: "touch /tmp/started; while [ ! -e /tmp/end ]; do sleep 0.01; done; echo done"
+            .to_owned(),
+        timeout: Some(seconds(30)),
+        ..pb::ExecuteCommandRequest::default()
+    };
+    let call = tokio::spawn(async move {
+        SessionServiceClient::new(channel)
+            .execute_command(within(request))
+            .await
+    });
+    world
+        .run(&session, "while [ ! -e /tmp/started ]; do sleep 0.01; done")
+        .await;
+    running.terminate();
+    let mut pause = tokio::time::interval(Duration::from_millis(10));
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        pause.tick().await;
+    }
+    assert!(!call.is_finished());
+    world.run(&session, "touch /tmp/end").await;
+    assert_eq!(call.await.unwrap().unwrap().into_inner().stdout, "done\n");
+    let exit = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
+    assert!(exit.await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_serves_a_gateway_with_its_own_agb_and_says_how_to_call_it() {
+    let mut child = program(&["dev", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut greeting = BufReader::new(child.stdout.take().unwrap());
+    let mut running = Running(child);
+    let mut text = String::new();
+    let address = loop {
+        let mut line = String::new();
+        assert_ne!(greeting.read_line(&mut line).unwrap(), 0, "{text}");
+        text.push_str(&line);
+        if let Some(address) = line.trim().strip_prefix("gateway ") {
+            break address.trim().parse().unwrap();
+        }
+    };
+    let mut sessions = SessionServiceClient::new(connect(address).await);
+    let request = pb::CreateSessionRequest {
+        image_id: CODE_IMAGE.to_owned(),
+        ..pb::CreateSessionRequest::default()
+    };
+    let session = sessions.create_session(within(request)).await.unwrap();
+    let request = pb::ExecuteCommandRequest {
+        session_id: session.into_inner().session.unwrap().session_id,
+        command: "echo hello".to_owned(),
+        timeout: Some(seconds(20)),
+        ..pb::ExecuteCommandRequest::default()
+    };
+    let answer = sessions.execute_command(within(request)).await.unwrap();
+    assert_eq!(answer.into_inner().stdout, "hello\n");
+    drop(sessions);
+    running.terminate();
+    assert!(running.0.wait().unwrap().success());
+    greeting.read_to_string(&mut text).unwrap();
+    assert!(text.contains("grpcurl -plaintext"), "{text}");
+}

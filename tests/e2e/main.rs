@@ -1,0 +1,10 @@
+//! End to end: real gRPC to a gateway, real HTTP to an emulated AGB, one file per capability.
+
+mod bad_input;
+mod commands;
+mod contexts;
+mod cross_environment;
+mod reflection;
+mod sessions;
+mod support;
+mod syncs;

@@ -1,0 +1,394 @@
+//! SessionService.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agb_emulator::{FaultAction, SyncDirection};
+use agb_gateway::proto::v1 as pb;
+use tonic::{Code, Status};
+
+use crate::support::{
+    CODE_IMAGE, World, mount, reason, seconds, sync_status, with_deadline, within,
+};
+
+async fn create(
+    world: &World,
+    request: pb::CreateSessionRequest,
+) -> Result<pb::CreateSessionResponse, Status> {
+    let answer = world.sessions().create_session(within(request)).await?;
+    Ok(answer.into_inner())
+}
+
+fn with_context(context_id: &str) -> pb::CreateSessionRequest {
+    pb::CreateSessionRequest {
+        image_id: CODE_IMAGE.to_owned(),
+        context_syncs: vec![mount(context_id, "/home/data")],
+        ..pb::CreateSessionRequest::default()
+    }
+}
+
+fn delete(session_id: &str) -> pb::DeleteSessionRequest {
+    pb::DeleteSessionRequest {
+        session_id: session_id.to_owned(),
+        ..pb::DeleteSessionRequest::default()
+    }
+}
+
+fn fail_download() -> FaultAction {
+    FaultAction::FailSyncTask {
+        direction: Some(SyncDirection::Download),
+        message: "storage is not available".to_owned(),
+    }
+}
+
+fn fail_upload() -> FaultAction {
+    FaultAction::FailSyncTask {
+        direction: Some(SyncDirection::Upload),
+        message: "the quota is used up".to_owned(),
+    }
+}
+
+/// The session that an error is about.
+fn session_of(status: &Status) -> String {
+    use tonic_types::StatusExt as _;
+    let details = status.get_error_details();
+    let resource = details.resource_info().expect("a ResourceInfo");
+    assert_eq!(resource.resource_type, "session");
+    resource.resource_name.clone()
+}
+
+/// Waits until AGB says that a session has ended; the deadline of the test is the only limit.
+async fn until_gone(world: &World, session_id: &str) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    while !matches!(
+        world
+            .get_session(session_id)
+            .await
+            .map(|session| session.state()),
+        Err(_) | Ok(pb::SessionState::Deleted)
+    ) {
+        pause.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_created_with_everything_that_was_asked_for() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let answer = create(
+        &world,
+        pb::CreateSessionRequest {
+            labels: BTreeMap::from([("purpose".to_owned(), "test".to_owned())]),
+            policy_id: "policy-1".to_owned(),
+            idle_timeout: Some(seconds(90)),
+            ..with_context(&context)
+        },
+    )
+    .await
+    .unwrap();
+    let session = answer.session.unwrap();
+    assert_eq!(session.image_id, CODE_IMAGE);
+    assert_eq!(
+        answer.sync_status.unwrap().state(),
+        pb::SyncState::Succeeded
+    );
+    let requests = world.emulator.requests();
+    let request = requests
+        .iter()
+        .find(|request| request.operation == "createSession")
+        .unwrap();
+    assert_eq!(request.query["imageId"], CODE_IMAGE);
+    assert_eq!(request.body["labels"], r#"{"purpose":"test"}"#);
+    assert_eq!(request.body["mcpPolicyId"], "policy-1");
+    assert_eq!(request.body["timeout"], 90);
+    assert_eq!(request.body["persistenceDataList"][0]["path"], "/home/data");
+    let found = world.get_session(&session.session_id).await.unwrap();
+    assert_eq!(found.state(), pb::SessionState::Running);
+}
+
+#[tokio::test]
+async fn browser_data_is_mounted_as_agb_s_sdk_does() {
+    let world = World::start().await;
+    let data = world.create_context("data").await;
+    let extensions = world.create_context("extensions").await;
+    let fingerprint = world.create_context("fingerprint").await;
+    create(
+        &world,
+        pb::CreateSessionRequest {
+            image_id: "agb-browser-use-1".to_owned(),
+            browser_context: Some(pb::BrowserContext {
+                context_id: data,
+                auto_upload: None,
+                fingerprint_context_id: fingerprint,
+                extension_option: Some(pb::ExtensionOption {
+                    context_id: extensions,
+                    extension_ids: vec!["ext-1".to_owned()],
+                }),
+            }),
+            ..pb::CreateSessionRequest::default()
+        },
+    )
+    .await
+    .unwrap();
+    let requests = world.emulator.requests();
+    let request = requests
+        .iter()
+        .find(|request| request.operation == "createSession")
+        .unwrap();
+    let mounts = request.body["persistenceDataList"].as_array().unwrap();
+    let paths: Vec<_> = mounts
+        .iter()
+        .map(|mount| mount["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "/tmp/extensions",
+            "/tmp/agb_browser_fingerprint",
+            "/tmp/agb_browser_data"
+        ]
+    );
+    let policy = |index: usize| -> serde_json::Value {
+        serde_json::from_str(mounts[index]["policy"].as_str().unwrap()).unwrap()
+    };
+    assert_eq!(policy(0)["uploadPolicy"]["autoUpload"], false);
+    assert_eq!(policy(0)["deletePolicy"]["syncLocalFile"], false);
+    assert_eq!(policy(0)["bwList"]["whiteLists"][0]["path"], "ext-1");
+    assert_eq!(policy(1)["uploadPolicy"]["autoUpload"], false);
+    assert_eq!(policy(2)["uploadPolicy"]["autoUpload"], true);
+    assert_eq!(
+        policy(2)["bwList"]["whiteLists"][2]["path"],
+        "/Default/Cookies-journal"
+    );
+}
+
+#[tokio::test]
+async fn a_session_can_be_had_at_once_and_its_contexts_waited_for_later() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let request = pb::CreateSessionRequest {
+        return_immediately: true,
+        ..with_context(&context)
+    };
+    let status = create(&world, request).await.unwrap().sync_status.unwrap();
+    assert_eq!(status.state(), pb::SyncState::Pending);
+    let request = pb::WaitForSyncRequest {
+        target: Some(pb::wait_for_sync_request::Target::SyncToken(
+            status.sync_token,
+        )),
+    };
+    let answer = world.syncs().wait_for_sync(within(request)).await.unwrap();
+    assert_eq!(answer.into_inner().status.unwrap().tasks.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_whose_context_fails_is_an_error_and_released() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let fault = world.inject("createSession", 1, fail_download());
+    let status = create(&world, with_context(&context)).await.unwrap_err();
+    assert_eq!(world.emulator.faults().fired(fault), 1);
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Aborted, "SYNC_FAILED")
+    );
+    assert_eq!(
+        sync_status(&status).tasks[0].error_message,
+        "storage is not available"
+    );
+    until_gone(&world, &session_of(&status)).await;
+}
+
+#[tokio::test]
+async fn a_session_whose_context_fails_can_be_kept() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    world.inject("createSession", 1, fail_download());
+    let request = pb::CreateSessionRequest {
+        failure_action: pb::CreateFailureAction::Keep.into(),
+        ..with_context(&context)
+    };
+    let status = create(&world, request).await.unwrap_err();
+    let session = world.get_session(&session_of(&status)).await.unwrap();
+    assert_eq!(session.state(), pb::SessionState::Running);
+    assert_eq!(world.emulator.request_count("releaseSessionAsync"), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_the_caller_gave_up_is_released() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let stall = FaultAction::StallSyncTask { direction: None };
+    world.inject("createSession", 1, stall);
+    let request = with_deadline(with_context(&context), Duration::from_millis(600));
+    let status = world.sessions().create_session(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    until_gone(&world, &session_of(&status)).await;
+}
+
+#[tokio::test]
+async fn a_creation_that_agb_declines_within_a_success_is_an_error() {
+    let world = World::start().await;
+    let body = r#"{"success": true, "code": "ok", "requestId": "r-7", "data": {"success": false, "errMsg": "no capacity"}}"#;
+    let decline = FaultAction::Respond {
+        status: 200,
+        body: body.to_owned(),
+        headers: BTreeMap::new(),
+    };
+    world.inject("createSession", 1, decline);
+    let request = pb::CreateSessionRequest {
+        image_id: CODE_IMAGE.to_owned(),
+        ..pb::CreateSessionRequest::default()
+    };
+    let status = create(&world, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("no capacity"), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_deleted_session_is_really_gone() {
+    let world = World::start().await;
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
+    world.delete_session(delete(&session)).await.unwrap();
+    match world.get_session(&session).await {
+        Ok(session) => assert_eq!(session.state(), pb::SessionState::Deleted),
+        Err(status) => assert_eq!(reason(&status), "SESSION_NOT_FOUND"),
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_there_can_only_be_deleted_if_that_is_allowed() {
+    let world = World::start().await;
+    let status = world.delete_session(delete("s-none")).await.unwrap_err();
+    assert_eq!(reason(&status), "SESSION_NOT_FOUND");
+    let request = pb::DeleteSessionRequest {
+        allow_missing: true,
+        ..delete("s-none")
+    };
+    world.delete_session(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn looks_that_fail_do_not_make_a_session_gone() {
+    let world = World::start().await;
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
+    let page = FaultAction::Respond {
+        status: 502,
+        body: "<html>not found</html>".to_owned(),
+        headers: BTreeMap::from([("content-type".to_owned(), "text/html".to_owned())]),
+    };
+    let fault = world.inject("getSessionInfo", 3, page);
+    world.delete_session(delete(&session)).await.unwrap();
+    assert_eq!(world.emulator.faults().fired(fault), 3);
+    assert!(world.emulator.request_count("getSessionInfo") > 3);
+}
+
+#[tokio::test]
+async fn a_deletion_can_upload_first() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let mounts = vec![pb::ContextSync {
+        policy: Some(pb::SyncPolicy {
+            upload_policy: Some(pb::UploadPolicy {
+                auto_upload: Some(false),
+                ..pb::UploadPolicy::default()
+            }),
+            ..pb::SyncPolicy::default()
+        }),
+        ..mount(&context, "/home/data")
+    }];
+    let session = world.create_session(CODE_IMAGE, mounts.clone()).await;
+    world.run(&session, "echo kept > /home/data/file").await;
+    let request = pb::DeleteSessionRequest {
+        sync_contexts: true,
+        ..delete(&session)
+    };
+    let answer = world.delete_session(request).await.unwrap();
+    assert_eq!(
+        answer.sync_status.unwrap().state(),
+        pb::SyncState::Succeeded
+    );
+    let session = world.create_session(CODE_IMAGE, mounts).await;
+    assert_eq!(world.run(&session, "cat /home/data/file").await, "kept\n");
+}
+
+#[tokio::test]
+async fn a_session_whose_upload_fails_is_not_deleted_unless_forced() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let session = world
+        .create_session(CODE_IMAGE, vec![mount(&context, "/home/data")])
+        .await;
+    world.inject("SyncContext", 2, fail_upload());
+    let request = pb::DeleteSessionRequest {
+        sync_contexts: true,
+        ..delete(&session)
+    };
+    let status = world.delete_session(request.clone()).await.unwrap_err();
+    assert_eq!(reason(&status), "SYNC_FAILED");
+    assert!(
+        status.message().contains("the session is not deleted"),
+        "{status:?}"
+    );
+    let alive = world.get_session(&session).await.unwrap();
+    assert_eq!(alive.state(), pb::SessionState::Running);
+
+    let request = pb::DeleteSessionRequest {
+        force: true,
+        ..request
+    };
+    let answer = world.delete_session(request).await.unwrap();
+    assert_eq!(answer.sync_status.unwrap().state(), pb::SyncState::Failed);
+}
+
+#[tokio::test]
+async fn a_command_runs_where_and_with_what_it_was_told_to() {
+    let world = World::start().await;
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
+    let request = pb::ExecuteCommandRequest {
+        session_id: session,
+        command: "pwd; echo \"$GREETING\"; echo bad >&2; exit 3".to_owned(),
+        timeout: Some(seconds(10)),
+        working_directory: "/tmp".to_owned(),
+        environment: BTreeMap::from([("GREETING".to_owned(), "it's \"me\"".to_owned())]),
+    };
+    let answer = world
+        .sessions()
+        .execute_command(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answer.exit_code, 3);
+    assert_eq!(answer.stdout, "/tmp\nit's \"me\"\n");
+    assert_eq!(answer.stderr, "bad\n");
+}
+
+#[tokio::test]
+async fn a_command_in_a_session_that_is_not_there_is_not_found() {
+    let world = World::start().await;
+    let request = pb::ExecuteCommandRequest {
+        session_id: "s-none".to_owned(),
+        command: "true".to_owned(),
+        ..pb::ExecuteCommandRequest::default()
+    };
+    let status = world
+        .sessions()
+        .execute_command(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "SESSION_NOT_FOUND", "{status:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_agb_does_not_answer_in_time_ends_at_the_deadline() {
+    let world = World::start().await;
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
+    world.inject("getSession", 1, FaultAction::Delay { delay_ms: 60_000 });
+    let request = pb::GetSessionRequest {
+        session_id: session,
+    };
+    let request = with_deadline(request, Duration::from_millis(500));
+    let status = world.sessions().get_session(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
+}

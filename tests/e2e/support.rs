@@ -1,0 +1,241 @@
+//! A gateway and an emulated AGB of each test's own, and short ways to say what the tests say often.
+
+use std::time::Duration;
+
+use agb_emulator::{Emulator, Fault, FaultAction, FaultId};
+use agb_gateway::app::Gateway;
+use agb_gateway::config::Config;
+use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
+use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
+use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
+use figment::Figment;
+use prost::Message as _;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use tonic_types::StatusExt as _;
+
+pub(crate) const BROWSER_IMAGE: &str = "agb-browser-use-1";
+pub(crate) const CODE_IMAGE: &str = "agb-code-space-1";
+
+/// Long enough for any step on a busy machine; only a test that hangs meets it.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A gateway in front of an emulated AGB.
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) channel: Channel,
+    gateway: Gateway,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with_settings(Figment::new()).await
+    }
+
+    pub(crate) async fn with_settings(settings: Figment) -> Self {
+        let config = agb_emulator::Config {
+            sandbox_program: Some(env!("CARGO_BIN_EXE_agb-gateway").into()),
+            ..agb_emulator::Config::default()
+        };
+        let emulator = Emulator::start(config).await.unwrap();
+        let (gateway, channel) = start_gateway(&emulator, settings).await;
+        Self {
+            emulator,
+            channel,
+            gateway,
+        }
+    }
+
+    /// Another gateway in front of the same AGB, which knows nothing of the first one.
+    pub(crate) async fn replica(&self) -> (Gateway, Channel) {
+        start_gateway(&self.emulator, Figment::new()).await
+    }
+
+    pub(crate) fn gateway_address(&self) -> std::net::SocketAddr {
+        self.gateway.address()
+    }
+
+    pub(crate) fn contexts(&self) -> ContextServiceClient<Channel> {
+        ContextServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn syncs(&self) -> SyncServiceClient<Channel> {
+        SyncServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn inject(&self, operation: &str, times: u32, action: FaultAction) -> FaultId {
+        self.emulator.faults().inject(Fault {
+            operation: operation.to_owned(),
+            times,
+            action,
+        })
+    }
+
+    pub(crate) async fn create_context(&self, name: &str) -> String {
+        let request = pb::CreateContextRequest {
+            context: Some(pb::Context {
+                name: name.to_owned(),
+                ..pb::Context::default()
+            }),
+            ..pb::CreateContextRequest::default()
+        };
+        let answer = self.contexts().create_context(within(request)).await;
+        answer.unwrap().into_inner().context.unwrap().context_id
+    }
+
+    pub(crate) async fn create_session(
+        &self,
+        image_id: &str,
+        context_syncs: Vec<pb::ContextSync>,
+    ) -> String {
+        let request = pb::CreateSessionRequest {
+            image_id: image_id.to_owned(),
+            context_syncs,
+            ..pb::CreateSessionRequest::default()
+        };
+        let answer = self.sessions().create_session(within(request)).await;
+        answer.unwrap().into_inner().session.unwrap().session_id
+    }
+
+    pub(crate) async fn execute(
+        &self,
+        session_id: &str,
+        command: &str,
+    ) -> pb::ExecuteCommandResponse {
+        let request = pb::ExecuteCommandRequest {
+            session_id: session_id.to_owned(),
+            command: command.to_owned(),
+            timeout: Some(seconds(20)),
+            ..pb::ExecuteCommandRequest::default()
+        };
+        let answer = self.sessions().execute_command(within(request)).await;
+        answer.unwrap().into_inner()
+    }
+
+    /// Runs a command that has to succeed, and returns what it wrote.
+    pub(crate) async fn run(&self, session_id: &str, command: &str) -> String {
+        let answer = self.execute(session_id, command).await;
+        assert_eq!(answer.exit_code, 0, "{command}: {}", answer.stderr);
+        answer.stdout
+    }
+
+    pub(crate) async fn sync_all(&self, session_id: &str) -> Result<pb::SyncStatus, Status> {
+        let request = pb::SyncContextsRequest {
+            session_id: session_id.to_owned(),
+            ..pb::SyncContextsRequest::default()
+        };
+        let answer = self.syncs().sync_contexts(within(request)).await?;
+        Ok(answer.into_inner().status.unwrap())
+    }
+
+    pub(crate) async fn delete_session(
+        &self,
+        request: pb::DeleteSessionRequest,
+    ) -> Result<pb::DeleteSessionResponse, Status> {
+        let answer = self.sessions().delete_session(within(request)).await?;
+        Ok(answer.into_inner())
+    }
+
+    pub(crate) async fn end(&self, session_id: &str) {
+        self.delete_session(pb::DeleteSessionRequest {
+            session_id: session_id.to_owned(),
+            ..pb::DeleteSessionRequest::default()
+        })
+        .await
+        .unwrap();
+    }
+
+    pub(crate) async fn get_session(&self, session_id: &str) -> Result<pb::Session, Status> {
+        let request = pb::GetSessionRequest {
+            session_id: session_id.to_owned(),
+        };
+        let answer = self.sessions().get_session(within(request)).await?;
+        Ok(answer.into_inner().session.unwrap())
+    }
+}
+
+async fn start_gateway(emulator: &Emulator, settings: Figment) -> (Gateway, Channel) {
+    let settings = Figment::new()
+        .merge(("server.listen", "127.0.0.1:0"))
+        .merge(("agb.endpoint", emulator.url()))
+        .merge(settings);
+    let config = Config::read(&settings, Some("test-key".to_owned())).unwrap();
+    let gateway = Gateway::start(config).await.unwrap();
+    let channel = connect(gateway.address()).await;
+    (gateway, channel)
+}
+
+pub(crate) async fn connect(address: std::net::SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    endpoint.connect().await.unwrap()
+}
+
+/// A request with a deadline that only a test that hangs meets.
+pub(crate) fn within<T>(message: T) -> Request<T> {
+    with_deadline(message, PATIENCE)
+}
+
+pub(crate) fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}
+
+pub(crate) fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
+}
+
+/// A context at a path, with AGB's default policy.
+pub(crate) fn mount(context_id: &str, path: &str) -> pb::ContextSync {
+    pb::ContextSync {
+        context_id: context_id.to_owned(),
+        path: path.to_owned(),
+        ..pb::ContextSync::default()
+    }
+}
+
+/// A context at a path, showing what was stored under another path.
+pub(crate) fn mapped(context_id: &str, path: &str, original_path: &str) -> pb::ContextSync {
+    pb::ContextSync {
+        policy: Some(pb::SyncPolicy {
+            mapping_policy: Some(pb::MappingPolicy {
+                path: original_path.to_owned(),
+            }),
+            ..pb::SyncPolicy::default()
+        }),
+        ..mount(context_id, path)
+    }
+}
+
+/// The stable reason of an error.
+pub(crate) fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    details.error_info().expect("an ErrorInfo").reason.clone()
+}
+
+/// The fields that an error calls wrong.
+pub(crate) fn wrong_fields(status: &Status) -> Vec<String> {
+    let details = status.get_error_details();
+    let bad_request = details.bad_request().expect("a BadRequest");
+    bad_request
+        .field_violations
+        .iter()
+        .map(|violation| violation.field.clone())
+        .collect()
+}
+
+/// What an error tells of a sync.
+pub(crate) fn sync_status(status: &Status) -> pb::SyncStatus {
+    let details = tonic_types::pb::Status::decode(status.details()).unwrap();
+    let any = details
+        .details
+        .iter()
+        .find(|any| any.type_url.ends_with("agb.gateway.v1.SyncStatus"))
+        .expect("a SyncStatus among the details");
+    pb::SyncStatus::decode(any.value.as_slice()).unwrap()
+}
