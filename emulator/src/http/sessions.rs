@@ -145,6 +145,10 @@ pub(super) fn resource_url(base: &BaseUrl, session: &Session) -> String {
 
 pub(super) async fn get(State(app): State<Arc<App>>, base: BaseUrl, call: Call) -> Answer {
     let session = named_session(&app, &call)?;
+    // What has ended still has a status for a while, but there is nothing left to describe.
+    if session.status() == SessionStatus::Finished {
+        return Err(Refusal::session_not_found(&session.id));
+    }
     Ok(Reply::data(&describe(&base, &session)))
 }
 

@@ -86,6 +86,8 @@ def own_frames(error):
 
 def main():
     folder = sys.argv[1]
+    # Who listens hears whole lines, and at once.
+    sys.stdout.reconfigure(line_buffering=True)
     with open(os.path.join(folder, "main.py"), encoding="utf-8") as file:
         source = file.read()
     import linecache

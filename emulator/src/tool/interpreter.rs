@@ -47,7 +47,7 @@ impl Language {
                 "python3",
                 ("driver.py", include_str!("driver.py")),
                 ("main.py", code),
-                &["-u", "{scratch}/driver.py", "{scratch}"],
+                &["{scratch}/driver.py", "{scratch}"],
             ),
             Self::JavaScript => self.driven(
                 "node",
