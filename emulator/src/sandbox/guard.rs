@@ -12,12 +12,18 @@ use super::disk;
 const PACE: Duration = Duration::from_millis(250);
 /// Measuring may take this share of the time at most, however many files there are.
 const SHARE: u32 = 10;
+/// How far over its quota a session may be before its processes are ended: folders and the ends of blocks cost more
+/// than a process can know.
+const GRACE_BYTES: u64 = 1024 * 1024;
+
+const NEVER: u64 = u64::MAX;
 
 /// The disk of one session.
 #[derive(Debug)]
 pub(super) struct DiskGuard {
     folder: PathBuf,
     quota: u64,
+    /// `NEVER` until it is measured.
     used: AtomicU64,
     full: AtomicBool,
 }
@@ -27,7 +33,7 @@ impl DiskGuard {
         Self {
             folder: folder.to_owned(),
             quota,
-            used: AtomicU64::new(0),
+            used: AtomicU64::new(NEVER),
             full: AtomicBool::new(false),
         }
     }
@@ -43,11 +49,10 @@ impl DiskGuard {
 
     /// How many bytes the next request may add. What was full is measured anew: it may have been cleaned up.
     pub(super) async fn room(&self) -> u64 {
-        let used = if self.is_full() {
-            self.measure().await
-        } else {
-            self.used.load(Ordering::Relaxed)
-        };
+        let mut used = self.used.load(Ordering::Relaxed);
+        if self.is_full() || used == NEVER {
+            used = self.measure().await;
+        }
         self.quota.saturating_sub(used)
     }
 
@@ -64,14 +69,15 @@ impl DiskGuard {
     /// Returns when the session has come to use more than it has. One that is over already may go on as long as
     /// it does not grow, so that it can be cleaned up.
     pub(super) async fn watch(&self) {
-        let mut allowed = self.quota.max(self.measure().await);
+        let most = self.quota.saturating_add(GRACE_BYTES);
+        let mut allowed = most.max(self.measure().await);
         loop {
             let began = Instant::now();
             let used = self.measure().await;
             if used > allowed {
                 return;
             }
-            allowed = self.quota.max(used);
+            allowed = most.max(used);
             sleep(PACE.max(began.elapsed() * SHARE)).await;
         }
     }
