@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod browser;
 mod clock;
 mod config;
 mod context;
@@ -22,6 +23,7 @@ mod path;
 mod request_log;
 pub mod sandbox;
 mod session;
+mod signature;
 mod sync;
 mod tool;
 mod world;
