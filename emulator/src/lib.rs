@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod app;
 mod clock;
 mod config;
@@ -20,6 +21,7 @@ mod ids;
 mod owner;
 mod path;
 mod request_log;
+mod reset;
 pub mod sandbox;
 mod session;
 mod sync;
@@ -28,5 +30,8 @@ mod world;
 
 pub use config::Config;
 pub use emulator::{Emulator, StartError};
-pub use fault::{Fault, FaultAction, FaultId, FaultState, Faults, SyncDirection};
-pub use request_log::RecordedRequest;
+pub use fault::{
+    AnswerPart, Fault, FaultAction, FaultId, FaultState, Faults, InvalidFault, Schedule,
+    SyncDirection,
+};
+pub use request_log::{RecordedRequest, RequestEnd};

@@ -3,12 +3,15 @@
 //! The structs in here are AGB's wire format, as this crate reads it out of the official SDK.
 
 mod call;
+mod connection;
 mod context_files;
 mod contexts;
 mod envelope;
 mod gate;
 mod labels;
+mod log_entry;
 mod routes;
+mod scripted;
 mod server;
 mod sessions;
 mod sync;

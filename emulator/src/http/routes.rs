@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
@@ -52,8 +53,19 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     router
         .fallback(no_operation)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(Arc::clone(app))
         .layer(middleware::from_fn_with_state(Arc::clone(app), gate::pass))
+        // No operation, and so not behind the gate.
+        .route("/", get(welcome))
+        .with_state(Arc::clone(app))
+}
+
+/// Tells people where the page is. It shows what every key owns, so it is not here.
+async fn welcome(State(app): State<Arc<App>>) -> String {
+    let page = match &app.admin_url {
+        Some(url) => format!("What is in it is shown at {url}/"),
+        None => "It shows what is in it when it has an admin address: --admin-listen".to_owned(),
+    };
+    format!("This is agb-emulator, a stand-in for the AGB cloud sandbox API.\n{page}\n")
 }
 
 fn not_yet() -> MethodRouter<Arc<App>> {

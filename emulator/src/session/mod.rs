@@ -4,6 +4,6 @@ mod lifecycle;
 mod state;
 mod store;
 
-pub(crate) use lifecycle::{CreateRequest, create, release};
+pub(crate) use lifecycle::{CreateRequest, create, discard, release};
 pub(crate) use state::{Session, SessionStatus};
 pub(crate) use store::Sessions;
