@@ -1,5 +1,7 @@
 //! Every fault over real HTTP: what the caller sees of it, what was done, and the account of it.
 
+#![allow(clippy::unwrap_used)] // Helpers are tests as well.
+
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
