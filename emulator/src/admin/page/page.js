@@ -29,6 +29,19 @@ function code(text) {
   return { text, className: "code" };
 }
 
+// For what may be long, and so is broken where it must be.
+function long(text) {
+  return { text, className: "long" };
+}
+
+function longCode(text) {
+  return { text, className: "long code" };
+}
+
+function when(timestamp) {
+  return timestamp.replace("T", " ").replace("Z", "");
+}
+
 function bytes(size) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
@@ -82,7 +95,7 @@ function files(context) {
   if (context.fileCount === 0) {
     return faint("none");
   }
-  const rows = context.files.map((file) => [code(file.path), number(file.size), file.modifiedAt]);
+  const rows = context.files.map((file) => [longCode(file.path), number(file.size), when(file.modifiedAt)]);
   const rest = context.fileCount - context.files.length;
   if (rest > 0) {
     rows.push([faint(`and ${rest} more`), "", ""]);
@@ -90,7 +103,7 @@ function files(context) {
   const count = context.fileCount === 1 ? "1 file" : `${context.fileCount} files`;
   const details = element("details", { open: opened.has(context.id) },
     element("summary", {}, `${count}, ${bytes(context.bytes)}`),
-    table(["path", "bytes#", "modified"], rows));
+    table(["path", "bytes#", "modified (UTC)"], rows));
   details.addEventListener("toggle", () => {
     details.open ? opened.add(context.id) : opened.delete(context.id);
   });
@@ -135,31 +148,32 @@ function parameters(request) {
 
 function render(state) {
   document.getElementById("about").textContent = `${state.version} at ${state.url}`;
-  show("contexts", state.contextCount, ["name", "id", "state", "key#", "last used", "files"],
+  show("contexts", state.contextCount, ["name", "id", "state", "key#", "last used (UTC)", "files"],
     state.contexts.map((context) => [
-      context.name, code(context.id), word(context.state), number(context.owner), context.lastUsedAt, files(context),
+      long(context.name), code(context.id), word(context.state), number(context.owner), when(context.lastUsedAt),
+      files(context),
     ]));
   show("sessions", state.sessionCount, ["id", "status", "key#", "labels", "contexts", "ends when idle in#"],
     state.sessions.map((session) => [
-      code(session.id), word(session.status), number(session.owner), labels(session), code(mounts(session)),
+      code(session.id), word(session.status), number(session.owner), long(labels(session)), longCode(mounts(session)),
       { text: duration(session.endsInMs), className: "number" },
     ]));
   show("tasks", state.taskCount, ["started", "type", "status", "path", "context", "session", "took ms#"],
     state.tasks.map((task) => [
-      clock(task.startedAtMs), task.taskType, taskStatus(task), code(task.path), code(task.contextId),
-      code(task.sessionId), number(task.finishedAtMs === null ? null : task.finishedAtMs - task.startedAtMs),
+      clock(task.startedAtMs), task.taskType, { text: taskStatus(task), className: "long" }, longCode(task.path),
+      code(task.contextId), code(task.sessionId), number(task.finishedAtMs === null ? null : task.finishedAtMs - task.startedAtMs),
     ]));
-  show("faults", state.faults.length, ["operation", "action", "fired#", "of#", "requests"],
+  show("faults", state.faults.length, ["operation", "action", "fired#", "of#", "last request id"],
     state.faults.map((fault) => [
-      code(fault.operation), code(JSON.stringify(fault.action)), number(fault.fired),
+      longCode(fault.operation), longCode(JSON.stringify(fault.action)), number(fault.fired),
       fault.times === null ? { text: "any", className: "number" } : number(fault.times),
-      code(fault.requests.slice(-3).join(" ")),
+      code(fault.requests.at(-1) ?? ""),
     ]));
   const total = Object.values(state.counts).reduce((sum, count) => sum + count, 0);
   show("requests", total, ["received", "operation", "answer", "took ms#", "parameters", "request id"],
     state.requests.toReversed().map((request) => [
-      clock(request.receivedAtMs), code(request.operation), ended(request), number(request.durationMs),
-      code(parameters(request)), code(request.requestId),
+      clock(request.receivedAtMs), { text: request.operation, className: "operation code" }, ended(request), number(request.durationMs),
+      longCode(parameters(request)), code(request.requestId),
     ]));
 }
 
