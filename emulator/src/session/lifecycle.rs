@@ -51,7 +51,11 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         tasks: TaskBook::default(),
         in_use: RwLock::default(),
         life_ends: now + app.config.max_session_life,
-        idle_timeout: request.idle_timeout.unwrap_or(app.config.idle_timeout),
+        // Longer than it lives makes no difference, and could not be added to a time.
+        idle_timeout: request
+            .idle_timeout
+            .unwrap_or(app.config.idle_timeout)
+            .min(app.config.max_session_life),
         last_call: Mutex::new(now),
         status: watch::Sender::new(SessionStatus::Running),
     });
