@@ -312,7 +312,7 @@ struct Generator {
 }
 
 impl Generator {
-    fn pick<'list>(&mut self, list: &'list [&'static str]) -> &'static str {
+    fn pick(&mut self, list: &[&'static str]) -> &'static str {
         list[self.rng.usize(..list.len())]
     }
 
