@@ -99,6 +99,8 @@ async fn a_reset_is_a_real_one_and_the_work_is_done_or_not_as_asked() {
     for (action, done) in [
         (FaultAction::ResetBeforeWork, 0),
         (FaultAction::ResetDuringWork { delay_ms: 0 }, 1),
+        // The work is done long before.
+        (FaultAction::ResetDuringWork { delay_ms: 60_000 }, 1),
         (FaultAction::ResetAfterWork, 1),
     ] {
         let bench = Bench::start().await;
@@ -139,11 +141,13 @@ async fn a_reset_during_the_work_comes_while_it_is_under_way() {
     );
     let args = json!({ "command": "while ! [ -e /tmp/go ]; do sleep 0.02; done; echo > /tmp/done", "timeout_ms": 20_000 });
     let call = json!({ "sessionId": session, "name": "shell", "args": args.to_string() });
+    let begun = Instant::now();
     let lost = bench
         .client
         .send(reqwest::Method::POST, "/mcp", &[], Some(&call))
         .await;
     assert!(lost.is_err());
+    assert!(begun.elapsed() >= Duration::from_millis(100));
     // It waits for this, so it was under way when its caller lost it.
     let write = json!({ "path": "/tmp/go", "content": "", "mode": "overwrite" });
     assert!(!bench.client.tool(&session, "write_file", write).await.0);
@@ -214,12 +218,14 @@ async fn raw_length(bench: &Bench) -> usize {
 async fn an_answer_that_is_too_short_to_be_cut_leaves_the_connection_as_it_was() {
     let bench = Bench::start().await;
     let cut = FaultAction::TruncateAnswer {
-        after_bytes: 100_000,
+        // Longer than one answer, and shorter than two.
+        after_bytes: 400,
         of: AnswerPart::Body,
     };
     once(&bench, "GetContext", cut);
     for _ in 0..3 {
-        bench.client.get("/sdk/GetContext", &CREATE).await.ok();
+        let answer = bench.client.get("/sdk/GetContext", &CREATE).await;
+        assert!((201..400).contains(&answer.body.to_string().len()));
     }
 }
 
@@ -374,10 +380,17 @@ async fn an_answer_can_be_late_although_the_work_is_done() {
         (contexts(&bench).await == 1).then_some(())
     })
     .await;
-    assert_eq!(bench.emulator.requests()[0].end, RequestEnd::UnderWay);
+    let end = || {
+        let requests = bench.emulator.requests();
+        let late = requests
+            .iter()
+            .find(|request| request.operation == "GetContext");
+        late.unwrap().end
+    };
+    assert_eq!(end(), RequestEnd::UnderWay);
     waiting.abort();
     eventually("the caller is known to have gone", async || {
-        (bench.emulator.requests()[0].end == RequestEnd::CallerGone).then_some(())
+        (end() == RequestEnd::CallerGone).then_some(())
     })
     .await;
 }
