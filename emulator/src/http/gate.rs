@@ -27,70 +27,66 @@ use crate::request_log::{RecordedRequest, RequestEnd};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let request_id = ids::request_id();
     let connection = request
         .extensions()
         .get::<ConnectionControl>()
         .cloned()
         .unwrap_or_default();
     connection.begin_answer();
-    let (parts, body) = request.into_parts();
-    let operation = last_segment(parts.uri.path()).to_owned();
-    let body = to_bytes(body, app.config.max_request_bytes).await;
-    let length = body.as_ref().map_or(usize::MAX, Bytes::len);
-    let seen = Seen {
-        query: Query::try_from_uri(&parts.uri)
-            .map_or_else(|_| BTreeMap::new(), |Query(query)| query),
-        body: body.as_ref().map_or(SeenBody::NotRead, read_json),
-        operation,
-        request_id,
-        parts,
-    };
-    let entry = LogEntry::begin(&app, seen.record(), length);
-    let struck = Struck::take(&app.faults, &seen.operation, &seen.request_id);
+    let (seen, body_bytes) = read(&app, request).await;
+    let entry = LogEntry::begin(&app, seen.record(), body_bytes);
+    let request_id = seen.request_id.clone();
+    let struck = Struck::take(&app.faults, &seen.operation, &request_id);
     if struck.drop_task_records {
         seen.drop_task_records(&app);
     }
     wait(struck.delay).await;
-    let request_id = seen.request_id.clone();
-    let without_work = struck.without_work();
-    let mut answer = None;
-    if !without_work {
-        let work = carry_out(&app, seen, next);
-        if let Some(Outcome::EndDuringWork(_, delay)) = &struck.outcome {
-            // It goes on in its own task.
-            let _ = timeout(*delay, work).await;
-        } else {
-            answer = Some(work.await);
-        }
-    }
+    let told = tell(&app, seen, next, struck.outcome).await;
     wait(struck.answer_delay).await;
-    let response = match (struck.outcome, answer) {
-        (
-            Some(
-                Outcome::EndBeforeWork(end)
-                | Outcome::EndDuringWork(end, _)
-                | Outcome::EndAfterWork(end),
-            ),
-            _,
-        ) => {
-            entry.end(match end {
-                ConnectionEnd::Close => RequestEnd::Closed,
-                ConnectionEnd::Reset => RequestEnd::Reset,
-            });
+    let answer = match told {
+        Told::Answer(answer) => answer,
+        Told::Nothing(end) => {
+            entry.ended(end);
             connection.end(end).await
         }
-        (Some(Outcome::Instead(action) | Outcome::AfterWork(action)), _) => {
-            scripted::answer(action)
-        }
-        (None, Some(answer)) => write(answer, &request_id),
-        (None, None) => Refusal::internal("the work was left out").into_response(),
     };
     if let Some(cut) = struck.cut {
         connection.cut_answer(cut);
     }
-    entry.answered(response.status());
-    with_request_id(response, &request_id)
+    entry.answered(answer.status());
+    with_request_id(write(answer, &request_id), &request_id)
+}
+
+/// What the caller is told.
+enum Told {
+    Answer(Response),
+    Nothing(ConnectionEnd),
+}
+
+/// Does the work, or what a fault wants in its place or after it.
+async fn tell(app: &Arc<App>, seen: Seen, next: Next, outcome: Option<Outcome>) -> Told {
+    let outcome = match outcome {
+        Some(Outcome::Instead(action)) => return Told::Answer(scripted::answer(action)),
+        Some(Outcome::EndBeforeWork(end)) => return Told::Nothing(end),
+        other => other,
+    };
+    let work = carry_out(app, seen, next);
+    match outcome {
+        Some(Outcome::EndDuringWork(end, delay)) => {
+            // It goes on in its own task.
+            let _ = timeout(delay, work).await;
+            Told::Nothing(end)
+        }
+        Some(Outcome::EndAfterWork(end)) => {
+            work.await;
+            Told::Nothing(end)
+        }
+        Some(Outcome::AfterWork(action)) => {
+            work.await;
+            Told::Answer(scripted::answer(action))
+        }
+        _ => Told::Answer(work.await),
+    }
 }
 
 /// A request that was read, whatever it is worth.
@@ -107,6 +103,22 @@ enum SeenBody {
     NoJson,
     /// It is too large, or did not come whole.
     NotRead,
+}
+
+/// Reads a request, and tells the length of its body.
+async fn read(app: &App, request: Request) -> (Seen, usize) {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, app.config.max_request_bytes).await;
+    let length = body.as_ref().map_or(usize::MAX, Bytes::len);
+    let seen = Seen {
+        request_id: ids::request_id(),
+        operation: last_segment(parts.uri.path()).to_owned(),
+        query: Query::try_from_uri(&parts.uri)
+            .map_or_else(|_| BTreeMap::new(), |Query(query)| query),
+        body: body.as_ref().map_or(SeenBody::NotRead, read_json),
+        parts,
+    };
+    (seen, length)
 }
 
 /// Does what a call asks for, in a task of its own: AGB finishes what it began, whether the caller waits or not.

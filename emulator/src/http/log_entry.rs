@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use tokio::time::Instant;
 
+use super::connection::ConnectionEnd;
 use crate::app::App;
 use crate::request_log::{RecordedRequest, RequestEnd, RequestNumber};
 
@@ -34,7 +35,11 @@ impl LogEntry {
         self.note(RequestEnd::Answered, Some(status.as_u16()));
     }
 
-    pub(super) fn end(mut self, end: RequestEnd) {
+    pub(super) fn ended(mut self, end: ConnectionEnd) {
+        let end = match end {
+            ConnectionEnd::Close => RequestEnd::Closed,
+            ConnectionEnd::Reset => RequestEnd::Reset,
+        };
         self.note(end, None);
     }
 

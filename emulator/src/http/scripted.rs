@@ -96,14 +96,6 @@ impl Struck {
             then,
         });
     }
-
-    /// Whether the work is left out.
-    pub(super) fn without_work(&self) -> bool {
-        matches!(
-            self.outcome,
-            Some(Outcome::Instead(_) | Outcome::EndBeforeWork(_))
-        )
-    }
 }
 
 /// Whether an action can still have an effect beside those that were taken.
@@ -311,7 +303,7 @@ mod tests {
         ]);
         assert_eq!(struck.len(), 1);
         assert_eq!(struck[0].delay, Duration::from_millis(3));
-        assert!(struck[0].without_work() && struck[0].cut.is_some());
+        assert!(matches!(struck[0].outcome, Some(Outcome::Instead(_))) && struck[0].cut.is_some());
     }
 
     #[test]
