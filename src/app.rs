@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -106,7 +106,7 @@ impl Gateway {
             .add_service(limited!(SyncServiceServer, SyncService(backend)))
             .add_service(limited!(SyncPolicyServiceServer, SyncPolicyService))
             .add_service(limited!(MappingPolicyServiceServer, MappingPolicyService));
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained(draining)));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");

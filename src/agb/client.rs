@@ -235,7 +235,7 @@ impl Client {
             Err(error) => Err(Error::malformed(
                 operation,
                 envelope.request_id,
-                format!("data: {error}"),
+                format!("data: {}", without_values(&error.to_string())),
             )),
         }
     }
@@ -279,6 +279,14 @@ fn parameters<C: Call>(
     Ok((query, body))
 }
 
+/// A parser's message without the values that it quotes: any of them could be a token or a link.
+fn without_values(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => format!("{}\"…\"{}", &message[..first], &message[last + 1..]),
+        _ => message.to_owned(),
+    }
+}
+
 fn transport_error(operation: &'static Operation, error: &reqwest::Error) -> Error {
     let cause = causes(error);
     let kind = if error.is_connect() {
@@ -319,6 +327,16 @@ mod tests {
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_parser_s_message_loses_what_it_quotes() {
+        assert_eq!(
+            without_values("invalid type: string \"hunter2\", expected struct X, field `a`"),
+            "invalid type: string \"…\", expected struct X, field `a`"
+        );
+        assert_eq!(without_values("missing field `id`"), "missing field `id`");
+        assert!(!without_values("string \"a\\\"hunter2\", expected").contains("hunter2"));
     }
 
     #[test]

@@ -53,7 +53,9 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let environment = Env::prefixed(ENV_PREFIX).split("__");
+        let environment = Env::prefixed(ENV_PREFIX)
+            .filter(|name| !is_service_link(name.as_str()))
+            .split("__");
         let figment = figment
             .merge(
                 Env::raw()
@@ -83,6 +85,15 @@ impl Config {
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }
+}
+
+/// Whether Kubernetes has put this variable there: it does so for a Service that is named `agb-gateway`.
+fn is_service_link(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "port"
+        || ["port_", "service_host", "service_port"]
+            .iter()
+            .any(|link| name.starts_with(link))
 }
 
 #[cfg(test)]
@@ -155,6 +166,20 @@ mod tests {
             );
         }
         assert_eq!(lines.len(), 9, "{lines:#?}");
+    }
+
+    #[test]
+    fn the_service_links_of_kubernetes_are_no_settings() {
+        let mut variables = vec![
+            ("AGB_API_KEY", "k"),
+            ("AGB_GATEWAY_PORT", "tcp://10.0.0.1:50051"),
+            ("AGB_GATEWAY_PORT_50051_TCP_ADDR", "10.0.0.1"),
+            ("AGB_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+            ("AGB_GATEWAY_SERVICE_PORT_GRPC", "50051"),
+        ];
+        assert_eq!(problems("", &variables), Vec::<String>::new());
+        variables.push(("AGB_GATEWAY_LISTEN", "127.0.0.1:1"));
+        assert_eq!(problems("", &variables).len(), 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! End to end: real gRPC to a gateway, real HTTP to an emulated AGB, one file per capability.
 
+#![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
+
 mod bad_input;
 mod commands;
 mod contexts;
