@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["domain", "resilience", "agb", "sync", "proto", "status"],
     ),
     ("layer", &["domain", "resilience", "proto", "status"]),
-    ("config", &["resilience", "agb", "sync"]),
+    ("config", &["domain", "resilience", "agb", "sync"]),
     ("telemetry", &["config"]),
     (
         "app",
@@ -54,7 +54,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("prost_types", &["status", "service"]),
     ("serde", &["agb", "sync", "service", "config"]),
     ("serde_json", &["agb", "sync", "service"]),
-    ("secrecy", &["agb", "config"]),
+    ("secrecy", &["domain", "agb", "service", "config"]),
     ("agb_emulator", &["main", "dev"]),
 ];
 

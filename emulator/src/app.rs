@@ -15,6 +15,7 @@ use crate::owner::Owners;
 use crate::request_log::RequestLog;
 use crate::sandbox::Sandbox;
 use crate::session::Sessions;
+use crate::signature::Signer;
 
 /// The parts of one emulator. The last holder removes its folder.
 pub(crate) struct App {
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     pub(crate) sandbox: Sandbox,
     pub(crate) clock: UniqueClock,
+    pub(crate) signer: Signer,
     pub(crate) faults: Faults,
     pub(crate) requests: RequestLog,
     pub(crate) tasks: TaskGroup,
@@ -53,6 +55,7 @@ impl App {
             sessions: Sessions::default(),
             sandbox: Sandbox::new(config.sandbox_program.clone()),
             clock: UniqueClock::default(),
+            signer: Signer::new(),
             faults: Faults::default(),
             requests: RequestLog::new(config.request_log_capacity),
             tasks: TaskGroup::default(),

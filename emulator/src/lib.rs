@@ -11,6 +11,7 @@
 
 mod admin;
 mod app;
+mod browser;
 mod clock;
 mod config;
 mod context;
@@ -24,6 +25,7 @@ mod request_log;
 mod reset;
 pub mod sandbox;
 mod session;
+mod signature;
 mod sync;
 mod tool;
 mod world;

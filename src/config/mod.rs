@@ -5,10 +5,13 @@
 
 mod agb;
 mod log;
+mod mapping;
+mod presets;
 mod reader;
 mod server;
 mod sync;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use figment::Figment;
@@ -16,12 +19,15 @@ use figment::providers::{Env, Format as _, Toml};
 
 pub use agb::AgbConfig;
 pub use log::{LogConfig, LogFormat};
+pub use mapping::MappingConfig;
 pub use reader::{Problem, Problems};
 pub use server::ServerConfig;
 pub use sync::SyncConfig;
 
+use crate::domain::Preset;
 use reader::Reader;
 
+const SHIPPED_PRESETS: &str = include_str!("../../config/sync-policies.toml");
 const ENV_PREFIX: &str = "AGB_GATEWAY_";
 const API_KEY_VARIABLE: &str = "AGB_API_KEY";
 const ENDPOINT_VARIABLE: &str = "AGB_ENDPOINT";
@@ -35,6 +41,10 @@ pub struct Config {
     pub agb: AgbConfig,
     /// How syncs are followed.
     pub sync: SyncConfig,
+    /// How mappings are inspected and verified.
+    pub mapping: MappingConfig,
+    /// Policies with names. Those that ship with the gateway are there unless they are changed.
+    pub presets: BTreeMap<String, Preset>,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -68,18 +78,23 @@ impl Config {
 
     /// Reads a configuration that was put together elsewhere.
     pub fn read(figment: &Figment, api_key: Option<String>) -> Result<Self, Problems> {
-        let mut reader = Reader::new(figment);
+        let figment = figment.clone().join(Toml::string(SHIPPED_PRESETS));
+        let mut reader = Reader::new(&figment);
         let server = ServerConfig::read(&mut reader);
         let agb = AgbConfig::read(&mut reader, api_key);
         let sync = SyncConfig::read(&mut reader);
+        let mapping = MappingConfig::read(&mut reader);
+        let presets = presets::read(&mut reader);
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, log) {
-            (Some(server), Some(agb), Some(sync), Some(log)) => Ok(Self {
+        match (server, agb, sync, mapping, log) {
+            (Some(server), Some(agb), Some(sync), Some(mapping), Some(log)) => Ok(Self {
                 server,
                 agb,
                 sync,
+                mapping,
+                presets,
                 log,
             }),
             _ => Err(Problem::new("configuration", "could not be read").into()),
@@ -152,7 +167,7 @@ mod tests {
             "agb.endpoint:",
             "agb.max_response_bytes:",
             "agb.api_key_file:",
-            "sync.pace_share:",
+            "sync:",
             "telemetry.x:",
             "log.format:",
         ] {

@@ -78,7 +78,7 @@ async fn context_syncs_with_one_wrong_field() {
     };
     let path = |path: &str| of(vec![mount("SdkCtx-1", path)]);
     let unknown_preset = pb::ContextSync {
-        preset: "production".to_owned(),
+        preset: "none".to_owned(),
         ..mount("SdkCtx-1", "/home/data")
     };
     let overlapping = vec![
@@ -318,11 +318,11 @@ async fn a_forced_deletion_without_an_upload() {
     let world = World::start().await;
     let request = pb::DeleteSessionRequest {
         session_id: "s".to_owned(),
-        force: true,
+        delete_despite_failed_sync: true,
         ..pb::DeleteSessionRequest::default()
     };
     let status = world.delete_session(request).await.unwrap_err();
-    assert_refused(&world, &status, &["force"]);
+    assert_refused(&world, &status, &["delete_despite_failed_sync"]);
 }
 
 #[tokio::test]
@@ -333,13 +333,6 @@ async fn what_comes_with_a_later_release_says_so() {
         ..good_session()
     };
     let status = create_session(&world, request).await;
-    assert_eq!(status.code(), Code::Unimplemented);
-    let request = pb::KeepSessionAliveRequest::default();
-    let status = world
-        .sessions()
-        .keep_session_alive(within(request))
-        .await
-        .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     assert_eq!(world.emulator.requests().len(), 0);
 }

@@ -6,6 +6,8 @@ mod bad_input;
 mod commands;
 mod contexts;
 mod cross_environment;
+mod faults;
+mod policies;
 mod reflection;
 mod sessions;
 mod support;

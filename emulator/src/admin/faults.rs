@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,6 @@ use serde_json::{Value, json};
 use super::error::AdminError;
 use crate::app::App;
 use crate::fault::{Fault, FaultAction, FaultId, FaultState, Schedule};
-
-/// The largest body that is read, in bytes.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// A fault as it is asked for.
 #[derive(Deserialize)]
@@ -73,11 +70,8 @@ pub(super) fn wire_faults(app: &App) -> Vec<WireFault> {
 
 pub(super) async fn add(
     State(app): State<Arc<App>>,
-    body: Body,
+    body: Bytes,
 ) -> Result<(StatusCode, Json<WireFault>), AdminError> {
-    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
-        AdminError::too_large(format!("a fault is at most {MAX_BODY_BYTES} bytes long"))
-    })?;
     let request = read(&body)?;
     let times = match (request.times, request.probability) {
         (Some(times), _) => times,

@@ -1,4 +1,4 @@
-//! Keeps web pages from elsewhere out of the admin API.
+//! Keeps web pages from elsewhere, and bodies that are too large, out of the admin API.
 //!
 //! A browser on this machine reaches loopback for every page that it shows. So a request that comes from a page of
 //! another origin is refused, and so is one for a public name, which may have been pointed at this address to make
@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
@@ -14,14 +15,24 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::AdminError;
 
+/// The largest body that is read, in bytes.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Names that end like this are never public.
 const PRIVATE: [&str; 3] = [".localhost", ".local", ".internal"];
 
 pub(super) async fn pass(request: Request, next: Next) -> Response {
-    match check(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
-    }
+    let (parts, body) = request.into_parts();
+    // Read whole in any case: an answer could get lost on a connection that is closed with a body unread.
+    let body = to_bytes(body, MAX_BODY_BYTES).await;
+    let body = match (check(&parts.headers), body) {
+        (Err(refusal), _) => return refusal.into_response(),
+        (_, Err(_)) => {
+            let message = format!("a body is at most {MAX_BODY_BYTES} bytes long");
+            return AdminError::too_large(message).into_response();
+        }
+        (Ok(()), Ok(body)) => body,
+    };
+    next.run(Request::from_parts(parts, body.into())).await
 }
 
 fn check(headers: &HeaderMap) -> Result<(), AdminError> {

@@ -13,7 +13,7 @@ mod views;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
@@ -47,6 +47,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(app))
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(guard::pass))
 }
 

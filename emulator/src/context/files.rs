@@ -70,6 +70,11 @@ impl ContextFiles {
         drop(replaced);
     }
 
+    /// The file under the path.
+    pub(crate) fn get(&self, path: &AbsolutePath) -> Option<StoredFile> {
+        self.lock().get(path).cloned()
+    }
+
     /// Removes a file; false when there was none.
     pub(crate) fn remove(&self, path: &AbsolutePath) -> bool {
         let removed = self.lock().remove(path);

@@ -8,6 +8,9 @@ use crate::clock;
 use crate::ids;
 use crate::owner::OwnerId;
 
+/// Where the contexts of sessions themselves are; they are not listed.
+const INTERNAL_REGION: &str = "agb-emulator-internal";
+
 /// How a context stands, in the order in which a clear goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -128,6 +131,11 @@ impl Contexts {
             .find(|context| context.owner == owner && context.id == id)
     }
 
+    /// A context whoever owns it.
+    pub(crate) fn any(&self, id: &str) -> Option<Arc<Context>> {
+        self.lock().find(|context| context.id == id)
+    }
+
     pub(crate) fn by_name(&self, owner: OwnerId, region: &str, name: &str) -> Option<Arc<Context>> {
         self.lock().named(owner, region, name)
     }
@@ -157,6 +165,11 @@ impl Contexts {
         context
     }
 
+    /// A context that a session brings along itself: it is found by its id only.
+    pub(crate) fn internal(&self, owner: OwnerId, name: &str) -> Arc<Context> {
+        self.get_or_create(owner, INTERNAL_REGION, name)
+    }
+
     /// The owner's contexts from the given number on, at most `most`; the number to go on with; and how
     /// many there are in all.
     pub(crate) fn page(
@@ -166,7 +179,9 @@ impl Contexts {
         most: usize,
     ) -> (Vec<Arc<Context>>, Option<u64>, usize) {
         let table = self.lock();
-        let of_owner = |(_, context): &(&u64, &Arc<Context>)| context.owner == owner;
+        let of_owner = |(_, context): &(&u64, &Arc<Context>)| {
+            context.owner == owner && context.region != INTERNAL_REGION
+        };
         let total = table.by_number.iter().filter(of_owner).count();
         let mut rest = table.by_number.range(from..).filter(of_owner);
         let page = rest

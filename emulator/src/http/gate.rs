@@ -16,6 +16,7 @@ use tokio::time::{Duration, sleep, timeout};
 
 use super::call::Call;
 use super::connection::{ConnectionControl, ConnectionEnd};
+use super::direct;
 use super::envelope::{Refusal, Unwritten};
 use super::log_entry::LogEntry;
 use super::scripted::{self, Outcome, Struck};
@@ -147,6 +148,7 @@ fn read_call(app: &App, seen: Seen) -> Result<Request, Refusal> {
     }
     let owner = bearer_key(&seen.parts.headers)
         .and_then(|key| app.owners.of_key(key))
+        .or_else(|| direct::owner(app, &seen.parts))
         .ok_or_else(refuse_key)?;
     let SeenBody::Json(body) = seen.body else {
         return Err(Refusal::invalid("the body is no JSON"));
@@ -165,7 +167,7 @@ fn read_call(app: &App, seen: Seen) -> Result<Request, Refusal> {
 impl Seen {
     fn record(&self) -> RecordedRequest {
         let body = match &self.body {
-            SeenBody::Json(body) => body.clone(),
+            SeenBody::Json(body) => direct::without_token(body.clone()),
             SeenBody::NoJson | SeenBody::NotRead => Value::Null,
         };
         RecordedRequest {
