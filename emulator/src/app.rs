@@ -22,6 +22,8 @@ pub(crate) struct App {
     pub(crate) config: Config,
     /// The address that callers reach us at, without a trailing slash.
     pub(crate) url: String,
+    /// The address of the admin API, if there is one, without a trailing slash.
+    pub(crate) admin_url: Option<String>,
     pub(crate) owners: Owners,
     pub(crate) contexts: Contexts,
     pub(crate) blobs: BlobStore,
@@ -37,11 +39,16 @@ pub(crate) struct App {
 
 impl App {
     /// Blocking.
-    pub(crate) fn create(config: Config, url: String) -> io::Result<Self> {
+    pub(crate) fn create(
+        config: Config,
+        url: String,
+        admin_url: Option<String>,
+    ) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("agb-emulator-").tempdir()?;
         std::fs::create_dir(folder.path().join("sessions"))?;
         Ok(Self {
             url,
+            admin_url,
             owners: Owners::new(config.api_keys.clone()),
             contexts: Contexts::default(),
             blobs: BlobStore::create(folder.path().join("blobs"))?,

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct Config {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where to serve the admin API and its page; port 0 picks a free one. `None`: nowhere. It asks for no key and
+    /// shows what every key owns, so it belongs on loopback.
+    pub admin_listen: Option<SocketAddr>,
     /// Keys that are accepted as bearer keys. Empty: every key is, and each owns what it makes.
     pub api_keys: Vec<String>,
     /// The program to re-execute for isolated commands; its `main` must begin with
@@ -54,6 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_listen: None,
             api_keys: Vec::new(),
             sandbox_program: None,
             sync_duration: Duration::from_millis(300),

@@ -7,6 +7,13 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct OwnerId(usize);
 
+impl OwnerId {
+    /// Its number, in the order in which the owners first came.
+    pub(crate) fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// Which keys are accepted, and the owner that each stands for. It cannot print its keys.
 pub(crate) struct Owners {
     accepted: Vec<String>,

@@ -28,6 +28,14 @@ pub(crate) struct StoredFile {
     pub(crate) modified_ms: i64,
 }
 
+/// How much there is, and what comes first.
+#[derive(Debug)]
+pub(crate) struct Overview {
+    pub(crate) count: usize,
+    pub(crate) bytes: u64,
+    pub(crate) first: Vec<(AbsolutePath, StoredFile)>,
+}
+
 /// What a listing of a folder shows.
 #[derive(Debug, Clone)]
 pub(crate) enum FileEntry {
@@ -108,6 +116,19 @@ impl ContextFiles {
             children.entry(child).or_insert(entry);
         }
         children.into_values().collect()
+    }
+
+    /// The first files by path, at most `most`, and how much there is in all.
+    pub(crate) fn overview(&self, most: usize) -> Overview {
+        let files = self.lock();
+        let first = files.iter().take(most);
+        Overview {
+            count: files.len(),
+            bytes: files.values().map(|file| file.blob.size()).sum(),
+            first: first
+                .map(|(path, file)| (path.clone(), file.clone()))
+                .collect(),
+        }
     }
 
     pub(crate) fn clear(&self) {

@@ -71,6 +71,14 @@ impl Context {
         }
     }
 
+    pub(crate) fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
     pub(crate) fn touch(&self) {
         self.lock().last_used_ms = clock::now_ms();
     }
@@ -209,6 +217,21 @@ impl Contexts {
         let context = table.by_number.remove(&number)?;
         context.lock().deleted = true;
         Some(context)
+    }
+
+    /// All of them, oldest first, whoever owns them.
+    pub(crate) fn all(&self) -> Vec<Arc<Context>> {
+        self.lock().by_number.values().map(Arc::clone).collect()
+    }
+
+    /// Takes all of them out, whoever owns them, as [`Contexts::delete`] does with one.
+    pub(crate) fn delete_all(&self) -> Vec<Arc<Context>> {
+        let mut table = self.lock();
+        let deleted = std::mem::take(&mut table.by_number);
+        for context in deleted.values() {
+            context.lock().deleted = true;
+        }
+        deleted.into_values().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
