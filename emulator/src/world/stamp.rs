@@ -21,6 +21,11 @@ pub(crate) struct OpenFile {
 }
 
 impl Stamp {
+    /// Bytes.
+    pub(crate) fn size(self) -> u64 {
+        self.size
+    }
+
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
