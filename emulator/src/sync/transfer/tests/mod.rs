@@ -1,16 +1,19 @@
 //! Several sessions on one context, as transfers see them.
 
+mod archives;
+mod hostile;
+
 use std::fs;
 
 use super::*;
 use crate::clock::Clock;
-use crate::context::{Contexts, Keeper};
+use crate::context::{Contexts, FileChange, Keeper};
 use crate::owner::Owners;
 use crate::path::AbsolutePath;
 use crate::storage::Ledger;
 
 const LIMITS: Limits = Limits {
-    bytes: 64 * 1024 * 1024,
+    bytes: 1024 * 1024,
     files: 1000,
 };
 
@@ -67,6 +70,10 @@ impl Side {
         self.world.folder().join("files").join(path)
     }
 
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.file(path)).unwrap()
+    }
+
     fn upload(&mut self, bench: &Bench) {
         upload(
             &self.world,
@@ -80,6 +87,22 @@ impl Side {
 
     fn download(&mut self) {
         download(&self.world, &self.mount, &mut self.known, LIMITS).unwrap();
+    }
+
+    fn try_download(&mut self) -> io::Result<u64> {
+        download(&self.world, &self.mount, &mut self.known, LIMITS)
+    }
+
+    /// Puts bytes into the context as an upload from outside does.
+    fn put(&self, bench: &Bench, path: &str, bytes: &[u8]) {
+        let blob = bench.blobs.write(&mut &bytes[..]).unwrap();
+        let change = FileChange::Put {
+            path: AbsolutePath::parse(path).unwrap(),
+            blob,
+            mode: 0o644,
+            packed: None,
+        };
+        self.mount.context.apply(vec![change]).unwrap();
     }
 
     fn stored(&self) -> Vec<String> {
