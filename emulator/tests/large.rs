@@ -40,7 +40,7 @@ async fn wait(client: &Client, session: &str, task_type: &str) {
 
 /// Writes in one session and reads in another. Returns what both commands printed, and by how many KiB the program grew.
 async fn round_trip(mode: &str, write: &str, read: &str) -> (String, String, u64) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let program = Program::with_data(folder.path());
     let client = &program.client;
     let context = client.context("context").await;
@@ -64,8 +64,8 @@ async fn round_trip(mode: &str, write: &str, read: &str) -> (String, String, u64
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_takes_no_more_memory_than_a_small_one() {
-    let size =
-        std::env::var("EMULATOR_LARGE_FILE").map_or(LARGE_FILE, |size| size.parse().unwrap());
+    let size = std::env::var("EMULATOR_LARGE_FILE")
+        .map_or(LARGE_FILE, |size| size.parse().expect("a number"));
     for mode in ["File", "Archive"] {
         let write = format!("head -c {size}M /dev/urandom > large && sha256sum large");
         let (written, found, grown) = round_trip(mode, &write, "sha256sum large").await;

@@ -3,9 +3,12 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use agb_emulator::{Config, Emulator, StartError};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use support::program::Program;
 use support::{Bench, Client, eventually};
 
 fn config(folder: &Path) -> Config {
@@ -216,6 +219,31 @@ async fn a_second_emulator_on_the_same_directory_is_refused() {
     store(&bench.client, &context, json!({}), "echo x > x").await;
     bench.emulator.stop().await;
     Bench::start_with(config(folder.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_program_says_so_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::with_data(folder.path());
+    let output = Command::new(env!("CARGO_BIN_EXE_agb-emulator"))
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("another emulator"), "{error}");
+    program.client.context("context").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_data_directory_nothing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start::<&str>(folder.path(), &[]);
+    program.client.context("context").await;
+    program.signal(Signal::SIGTERM);
+    assert!(program.child.wait().unwrap().success());
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,44 +6,15 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::blob::Blob;
 use super::files::{ContextFiles, StoredFile};
+use super::phase::{Phase, UploadMode};
 use super::recycle::RecycleRule;
 use super::store::Keeper;
 use crate::ids;
 use crate::owner::OwnerId;
 use crate::path::AbsolutePath;
 use crate::storage::{ContextRecord, Entry, FileRecord};
-
-/// How a context stands, in the order in which a clear goes through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Available,
-    Clearing,
-    PreAvailable,
-}
-
-impl Phase {
-    /// AGB's `state`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::Clearing => "clearing",
-            Self::PreAvailable => "pre-available",
-        }
-    }
-}
-
-/// How a context keeps what is uploaded. Chosen at its first use, for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum UploadMode {
-    /// Each file by itself.
-    File,
-    /// All files of a mount in one archive.
-    Archive,
-}
 
 /// One context. It may outlive its deletion in the hands of a session; it takes no files then.
 #[derive(Debug)]

@@ -7,11 +7,13 @@ mod blob;
 )]
 mod context;
 mod files;
+mod phase;
 mod recycle;
 mod store;
 
 pub(crate) use blob::{Blob, BlobStore};
-pub(crate) use context::{Context, ContextSummary, FileChange, Phase, UploadMode};
+pub(crate) use context::{Context, ContextSummary, FileChange};
 pub(crate) use files::{FileEntry, StoredFile};
+pub(crate) use phase::{Phase, UploadMode};
 pub(crate) use recycle::RecycleRule;
 pub(crate) use store::{Contexts, Keeper, RenameError};

@@ -5,8 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::blob::BlobStore;
-use super::context::{Context, Phase};
+use super::context::Context;
 use super::files::StoredFile;
+use super::phase::Phase;
 use crate::clock::Clock;
 use crate::ids;
 use crate::owner::OwnerId;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 pub(crate) use self::ledger::{Entry, Ledger};
 pub(crate) use self::record::{ContextRecord, FileRecord};
+use crate::ids;
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +70,12 @@ impl Storage {
     }
 
     fn make_folders(&self) -> io::Result<()> {
-        // Sessions that a sudden end left behind.
-        remove_all(&self.sessions())?;
+        // Sessions that a sudden end left behind. What they made so that it cannot be removed is no reason not to start.
+        if let Err(error) = remove_all(&self.sessions()) {
+            let aside = self.folder.join(format!("left-{}", ids::file_name()));
+            tracing::warn!(%error, aside = %aside.display(), "old sessions were not removed");
+            fs::rename(self.sessions(), aside)?;
+        }
         fs::create_dir(self.sessions())?;
         DirBuilder::new()
             .recursive(true)

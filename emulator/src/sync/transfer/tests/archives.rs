@@ -244,6 +244,27 @@ fn the_switches_hold_for_the_mount_s_own_archive() {
 }
 
 #[test]
+fn an_archive_never_holds_itself() {
+    let bench = Bench::new();
+    let keeps = archive_with(r#""extractPolicy": {"deleteSrcFile": false}"#);
+    let mut one = bench.session("a", "/tmp/data", &keeps);
+    write(&one, "tmp/data/x", "x");
+    one.upload(&bench);
+    let mut two = bench.session("b", "/tmp/data", &keeps);
+    two.download();
+    write(&one, "tmp/data/x", "newer");
+    one.upload(&bench);
+    // What it has is an archive that nobody stores any more.
+    write(&two, "tmp/data/y", "y");
+    two.upload(&bench);
+    let mut three = bench.session("c", "/tmp/data", ARCHIVE);
+    three.download();
+    assert_eq!(three.read("tmp/data/x"), "newer");
+    assert_eq!(three.read("tmp/data/y"), "y");
+    assert!(!three.file("tmp/data/agb-archive.zip").exists());
+}
+
+#[test]
 fn what_was_extracted_moves_into_the_mount_s_archive_with_the_next_upload() {
     let bench = Bench::new();
     let mut one = bench.session("a", "/tmp/data", ARCHIVE);

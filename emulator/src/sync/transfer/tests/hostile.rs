@@ -284,6 +284,14 @@ fn more_files_than_allowed_are_refused() {
 }
 
 #[test]
+fn a_directory_that_would_fill_the_memory_is_not_read() {
+    let entries: Vec<_> = (0..17_000)
+        .map(|number| Entry::file(&format!("{number:01000}")))
+        .collect();
+    refused(&archive(&entries), "directory is too large");
+}
+
+#[test]
 fn more_bytes_than_allowed_are_refused() {
     let half = vec![b'x'; 1 + usize::try_from(LIMITS.bytes).unwrap() / 2];
     let entries = [Entry::new("a", PLAIN, &half), Entry::new("b", PLAIN, &half)];
