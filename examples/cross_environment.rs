@@ -82,6 +82,7 @@ async fn scenario(target: String) -> Result<(), Failure> {
     step("delete the context", async {
         let request = DeleteContextRequest {
             context_id: context.context_id,
+            ..DeleteContextRequest::default()
         };
         Ok(contexts.delete_context(within(30, request)).await?)
     })
@@ -109,21 +110,13 @@ async fn persist_and_find(channel: Channel, context_id: &str) -> Result<String, 
         ),
     )
     .await?;
-    let write = format!("mkdir -p {ORIGINAL_PATH} && echo '{TEXT}' > {ORIGINAL_PATH}/{FILE}");
-    step("write the file", execute(&mut sessions, &browser, &write)).await?;
-    step("sync, until AGB says that it has happened", async {
-        let request = SyncContextsRequest {
-            session_id: browser.clone(),
-            ..SyncContextsRequest::default()
-        };
-        Ok(syncs.sync_contexts(within(300, request)).await?)
-    })
-    .await?;
+    let written = write_and_sync(&mut sessions, &mut syncs, &browser).await;
     step(
         "delete the browser session",
         delete_session(&mut sessions, &browser),
     )
     .await?;
+    written?;
 
     let mapping = MappingPolicy {
         path: ORIGINAL_PATH.to_owned(),
@@ -140,13 +133,31 @@ async fn persist_and_find(channel: Channel, context_id: &str) -> Result<String, 
     )
     .await?;
     let read = format!("cat {TARGET_PATH}/{FILE}");
-    let found = step("read the file", execute(&mut sessions, &code, &read)).await?;
+    let found = step("read the file", execute(&mut sessions, &code, &read)).await;
     step(
         "delete the code session",
         delete_session(&mut sessions, &code),
     )
     .await?;
-    Ok(found)
+    found
+}
+
+async fn write_and_sync(
+    sessions: &mut SessionServiceClient<Channel>,
+    syncs: &mut SyncServiceClient<Channel>,
+    session_id: &str,
+) -> Result<(), Failure> {
+    let write = format!("mkdir -p {ORIGINAL_PATH} && echo '{TEXT}' > {ORIGINAL_PATH}/{FILE}");
+    step("write the file", execute(sessions, session_id, &write)).await?;
+    step("sync, until AGB says that it has happened", async {
+        let request = SyncContextsRequest {
+            session_id: session_id.to_owned(),
+            ..SyncContextsRequest::default()
+        };
+        Ok(syncs.sync_contexts(within(300, request)).await?)
+    })
+    .await?;
+    Ok(())
 }
 
 async fn create_session(

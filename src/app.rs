@@ -2,18 +2,19 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::agb::Client;
+use crate::agb::{Client, Tools};
 use crate::config::Config;
 use crate::layer::{DeadlineInterceptor, DeadlineLimits};
 use crate::proto::FILE_DESCRIPTOR_SET;
@@ -23,6 +24,7 @@ use crate::proto::v1::{
     session_service_server::SessionServiceServer,
     sync_policy_service_server::SyncPolicyServiceServer, sync_service_server::SyncServiceServer,
 };
+use crate::service::background::Background;
 use crate::service::{
     Backend, ContextService, MappingPolicyService, SessionService, SyncPolicyService, SyncService,
 };
@@ -58,15 +60,21 @@ pub struct Gateway {
     drain_timeout: Duration,
     health: HealthReporter,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    background: Background,
 }
 
 impl Gateway {
     /// Starts everything, or nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
+        let background = Background::default();
         let backend = Backend {
+            tools: Tools::new(client.clone()),
+            background: background.clone(),
             syncs: Syncs::new(client.clone(), config.sync.patience),
-            release_pace: config.sync.patience.pace,
+            pace: config.sync.patience.pace,
+            max_walk_entries: config.mapping.max_entries,
+            presets: Arc::new(config.presets),
             client,
         };
         let (listener, address) = listen(config.server.listen).await?;
@@ -103,10 +111,16 @@ impl Gateway {
                 SessionServiceServer,
                 SessionService(backend.clone())
             ))
-            .add_service(limited!(SyncServiceServer, SyncService(backend)))
-            .add_service(limited!(SyncPolicyServiceServer, SyncPolicyService))
-            .add_service(limited!(MappingPolicyServiceServer, MappingPolicyService));
-        let incoming = TcpListenerStream::new(listener);
+            .add_service(limited!(SyncServiceServer, SyncService(backend.clone())))
+            .add_service(limited!(
+                SyncPolicyServiceServer,
+                SyncPolicyService(backend.clone())
+            ))
+            .add_service(limited!(
+                MappingPolicyServiceServer,
+                MappingPolicyService(backend)
+            ));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained(draining)));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
@@ -116,6 +130,7 @@ impl Gateway {
             drain_timeout: config.server.drain_timeout,
             health,
             serving,
+            background,
         })
     }
 
@@ -125,30 +140,53 @@ impl Gateway {
     }
 
     /// Serves until `stop` ends, then drains: readiness off, no new calls, running calls go on until the drain timeout.
-    ///
-    /// `Ok(true)`: every call has ended by itself. The error is the server's own.
-    pub async fn run_until(
-        mut self,
-        stop: impl Future<Output = ()>,
-    ) -> Result<bool, tonic::transport::Error> {
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::select! {
             () = stop => {}
-            ended = &mut self.serving => return ended.unwrap_or(Ok(())).map(|()| false),
+            ended = &mut self.serving => return Err(RunError::ended(ended)),
         }
         tracing::info!("draining");
         self.health
             .set_service_status(WHOLE_SERVER, ServingStatus::NotServing)
             .await;
         self.drain.send_replace(true);
-        let drained = tokio::time::timeout(self.drain_timeout, &mut self.serving).await;
-        if let Ok(ended) = drained {
-            tracing::info!("drained");
-            ended.unwrap_or(Ok(())).map(|()| true)
-        } else {
-            tracing::warn!(timeout = ?self.drain_timeout, "the drain timeout came first; cutting calls off");
-            self.serving.abort();
-            Ok(false)
+        let drain = async {
+            let ended = (&mut self.serving).await;
+            self.background.finished().await;
+            ended
+        };
+        match tokio::time::timeout(self.drain_timeout, drain).await {
+            Ok(Ok(Ok(()))) => {
+                tracing::info!("drained");
+                Ok(())
+            }
+            Ok(ended) => Err(RunError::ended(ended)),
+            Err(_elapsed) => {
+                self.serving.abort();
+                Err(RunError::DrainTimeout(self.drain_timeout))
+            }
         }
+    }
+}
+
+/// Why serving did not end as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The server failed, or ended unasked.
+    #[error("the server ended by itself: {0}")]
+    Server(String),
+    /// Calls were still running when the drain timeout came.
+    #[error("the drain timeout of {0:?} came before all calls had ended; they were cut off")]
+    DrainTimeout(Duration),
+}
+
+impl RunError {
+    fn ended(ended: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Self {
+        Self::Server(match ended {
+            Ok(Ok(())) => "without an error".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(panicked) => panicked.to_string(),
+        })
     }
 }
 

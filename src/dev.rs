@@ -38,8 +38,7 @@ pub(super) async fn dev(listen: SocketAddr, emulator_listen: SocketAddr) -> Resu
     let result = gateway
         .run_until(stop)
         .await
-        .map(|_drained| ())
-        .map_err(|error| format!("the server failed: {error}"));
+        .map_err(|error| error.to_string());
     emulator.stop().await;
     result
 }

@@ -107,8 +107,7 @@ async fn serve(file: Option<&Path>) -> Result<(), String> {
     gateway
         .run_until(stop)
         .await
-        .map(|_drained| ())
-        .map_err(|error| format!("the server failed: {error}"))
+        .map_err(|error| error.to_string())
 }
 
 fn check_config(file: Option<&Path>) -> Result<(), String> {

@@ -21,6 +21,11 @@ use crate::sync::{self, Outcome, Report};
 pub const ERROR_DOMAIN: &str = "agb-gateway";
 
 const SYNC_STATUS_TYPE_URL: &str = "type.googleapis.com/agb.gateway.v1.SyncStatus";
+/// Statuses travel in HTTP/2 trailers, of which common clients take about 8 KiB: what callers or AGB wrote is cut.
+const MAX_MESSAGE_CHARS: usize = 800;
+const MAX_VIOLATIONS: usize = 10;
+const MAX_DETAIL_CHARS: usize = 120;
+const MAX_SYNC_STATUS_BYTES: usize = 3_000;
 /// How long to wait before AGB is asked again, where AGB does not tell.
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -38,7 +43,7 @@ pub enum Failure {
         /// What it was about.
         resource: Option<Resource>,
     },
-    /// AGB said success and held nothing.
+    /// There is no such thing, and it was not AGB's refusal that said so.
     NotFound {
         /// What was being done, for people.
         doing: String,
@@ -70,6 +75,17 @@ pub enum Failure {
         /// AGB's id of the request.
         request_id: String,
     },
+    /// One call would have to look at more than the configuration allows.
+    LimitExceeded {
+        /// What there is too much of.
+        what: String,
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        limit: usize,
+    },
+    /// The gateway itself is at fault.
+    Internal(&'static str),
     /// The RPC, or a field of it, comes with a later release.
     NotImplemented(&'static str),
 }
@@ -81,6 +97,15 @@ pub enum Resource {
     Context(String),
     /// A session, by AGB's id.
     Session(String),
+    /// A file of a context.
+    ContextFile {
+        /// AGB's id of the context.
+        context_id: String,
+        /// The path in the context.
+        path: String,
+    },
+    /// A preset of the configuration, by name.
+    SyncPolicy(String),
 }
 
 impl Resource {
@@ -88,12 +113,22 @@ impl Resource {
         match self {
             Self::Context(_) => "context",
             Self::Session(_) => "session",
+            Self::ContextFile { .. } => "context file",
+            Self::SyncPolicy(_) => "sync policy",
         }
     }
 
     fn name(&self) -> &str {
         match self {
-            Self::Context(name) | Self::Session(name) => name,
+            Self::Context(name) | Self::Session(name) | Self::SyncPolicy(name) => name,
+            Self::ContextFile { path, .. } => path,
+        }
+    }
+
+    fn owner(&self) -> &str {
+        match self {
+            Self::ContextFile { context_id, .. } => context_id,
+            Self::Context(_) | Self::Session(_) | Self::SyncPolicy(_) => "",
         }
     }
 
@@ -101,6 +136,8 @@ impl Resource {
         match self {
             Self::Context(_) => "CONTEXT_NOT_FOUND",
             Self::Session(_) => "SESSION_NOT_FOUND",
+            Self::ContextFile { .. } => "CONTEXT_FILE_NOT_FOUND",
+            Self::SyncPolicy(_) => "SYNC_POLICY_NOT_FOUND",
         }
     }
 }
@@ -112,6 +149,18 @@ impl Failure {
             error: Box::new(error),
             doing: doing.into(),
             resource,
+        }
+    }
+
+    /// Whether AGB says that the session does not exist, or no longer.
+    pub fn is_session_not_found(&self) -> bool {
+        match self {
+            Self::Agb { error, .. } => error.is_session_not_found(),
+            Self::Sync { error, .. } => match &error.outcome {
+                Outcome::Agb(error) => error.is_session_not_found(),
+                _ => false,
+            },
+            _ => false,
         }
     }
 }
@@ -152,8 +201,7 @@ fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
         return Row::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     }
     if error.is_not_found() {
-        let reason = resource.map_or("NOT_FOUND", Resource::not_found_reason);
-        return Row::new(Code::NotFound, reason);
+        return Row::new(Code::NotFound, not_found_reason(error, resource));
     }
     if error.leaves_outcome_unknown() {
         // Not UNAVAILABLE: clients repeat that by themselves, and this must not be repeated blindly.
@@ -173,6 +221,8 @@ fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
         // The gateway's own key is not accepted: the caller has done nothing wrong and can do nothing about it.
         401 => Row::new(Code::Internal, "AGB_KEY_REJECTED"),
         403 => Row::new(Code::PermissionDenied, "AGB_PERMISSION_DENIED"),
+        // Too slow or too early for some proxy in between: it has not been done.
+        408 | 425 => Row::new(Code::Unavailable, "AGB_UNREACHABLE").with_retry(refusal.retry_after),
         409 => Row::new(Code::Aborted, "AGB_CONFLICT"),
         429 => Row::new(Code::ResourceExhausted, "AGB_THROTTLED").with_retry(refusal.retry_after),
         400 | 422 => Row::new(Code::InvalidArgument, "AGB_REFUSED"),
@@ -180,6 +230,24 @@ fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
         500.. => Row::new(Code::Unavailable, "AGB_FAILED").with_retry(refusal.retry_after),
         // A 200 with `success: false`, or some other 4xx: AGB understood and will not do it as things stand.
         _ => Row::new(Code::FailedPrecondition, "AGB_REFUSED"),
+    }
+}
+
+/// AGB's code says what does not exist; where it does not, it is what the call was about.
+fn not_found_reason(error: &agb::Error, resource: Option<&Resource>) -> &'static str {
+    if error.is_session_not_found() {
+        "SESSION_NOT_FOUND"
+    } else if error.is_file_not_found() {
+        "CONTEXT_FILE_NOT_FOUND"
+    } else if error.is_context_not_found() {
+        "CONTEXT_NOT_FOUND"
+    } else if error
+        .refusal()
+        .is_some_and(|refusal| refusal.http_status == 404)
+    {
+        resource.map_or("NOT_FOUND", Resource::not_found_reason)
+    } else {
+        "NOT_FOUND"
     }
 }
 
@@ -205,7 +273,7 @@ impl From<Failure> for Status {
                 let row = agb_row(&error, resource.as_ref());
                 let mut details = ErrorDetails::new();
                 set_agb(&mut details, &error);
-                build(&row, format!("{doing}: {error}"), details, resource, None)
+                build(&row, &format!("{doing}: {error}"), details, resource, None)
             }
             Failure::NotFound {
                 doing,
@@ -216,8 +284,8 @@ impl From<Failure> for Status {
                 set_request_id(&mut details, &request_id);
                 build(
                     &Row::new(Code::NotFound, resource.not_found_reason()),
-                    format!(
-                        "{doing}: AGB knows no {} {:?}",
+                    &format!(
+                        "{doing}: there is no {} {:?}",
                         resource.kind(),
                         resource.name()
                     ),
@@ -237,11 +305,11 @@ impl From<Failure> for Status {
                     set_agb(&mut details, error);
                 }
                 let message = format!("{doing}: {}", describe(&error));
-                build(&row, message, details, resource, error.report.as_deref())
+                build(&row, &message, details, resource, error.report.as_deref())
             }
             Failure::Deadline { doing, resource } => build(
                 &Row::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-                format!("{doing}: the deadline came first"),
+                &format!("{doing}: the deadline came first"),
                 ErrorDetails::new(),
                 resource,
                 None,
@@ -254,15 +322,33 @@ impl From<Failure> for Status {
                 set_request_id(&mut details, &request_id);
                 build(
                     &Row::new(Code::FailedPrecondition, "AGB_TOOL_FAILED"),
-                    format!("the tool failed: {message}"),
+                    &format!("the tool failed: {message}"),
                     details,
                     None,
                     None,
                 )
             }
+            Failure::LimitExceeded {
+                what,
+                setting,
+                limit,
+            } => build(
+                &Row::new(Code::ResourceExhausted, "LIMIT_EXCEEDED"),
+                &format!("there are more than {limit} {what} (setting {setting})"),
+                ErrorDetails::new(),
+                None,
+                None,
+            ),
+            Failure::Internal(what) => build(
+                &Row::new(Code::Internal, "INTERNAL"),
+                what,
+                ErrorDetails::new(),
+                None,
+                None,
+            ),
             Failure::NotImplemented(what) => build(
                 &Row::new(Code::Unimplemented, "NOT_IMPLEMENTED"),
-                format!("{what} is not implemented yet"),
+                &format!("{what} is not implemented yet"),
                 ErrorDetails::new(),
                 None,
                 None,
@@ -273,12 +359,14 @@ impl From<Failure> for Status {
 
 fn invalid(violations: &Violations) -> Status {
     let mut details = ErrorDetails::new();
-    for violation in violations.iter() {
-        details.add_bad_request_violation(&violation.field, &violation.description);
+    for violation in violations.iter().take(MAX_VIOLATIONS) {
+        let field = shortened(&violation.field, MAX_DETAIL_CHARS);
+        let description = shortened(&violation.description, MAX_DETAIL_CHARS);
+        details.add_bad_request_violation(field, description);
     }
     build(
         &Row::new(Code::InvalidArgument, "INVALID_ARGUMENT"),
-        format!("the request is not valid: {violations}"),
+        &format!("the request is not valid: {violations}"),
         details,
         None,
         None,
@@ -287,7 +375,7 @@ fn invalid(violations: &Violations) -> Status {
 
 fn build(
     row: &Row,
-    message: String,
+    message: &str,
     mut details: ErrorDetails,
     resource: Option<Resource>,
     report: Option<&Report>,
@@ -301,8 +389,9 @@ fn build(
         details.set_retry_info(Some(delay));
     }
     if let Some(resource) = resource {
-        details.set_resource_info(resource.kind(), resource.name(), "", "");
+        details.set_resource_info(resource.kind(), resource.name(), resource.owner(), "");
     }
+    let message = shortened(message, MAX_MESSAGE_CHARS);
     let status = Status::with_error_details(row.code, message, details);
     match report {
         Some(report) => with_sync_status(&status, report),
@@ -315,13 +404,36 @@ fn with_sync_status(status: &Status, report: &Report) -> Status {
     let mut encoded = tonic_types::pb::Status::decode(status.details()).unwrap_or_default();
     encoded.details.push(Any {
         type_url: SYNC_STATUS_TYPE_URL.to_owned(),
-        value: pb::SyncStatus::from(report).encode_to_vec(),
+        value: short_sync_status(report).encode_to_vec(),
     });
     Status::with_details(
         status.code(),
         status.message(),
         encoded.encode_to_vec().into(),
     )
+}
+
+/// As much of what is known as goes into a trailer: the token, and of the tasks those first that failed or still run.
+fn short_sync_status(report: &Report) -> pb::SyncStatus {
+    let mut short = pb::SyncStatus::from(report);
+    short.tasks.sort_by_key(|task| match task.state() {
+        pb::SyncTaskState::Failed => 0,
+        pb::SyncTaskState::Running | pb::SyncTaskState::Unspecified => 1,
+        pb::SyncTaskState::Succeeded => 2,
+    });
+    for task in &mut short.tasks {
+        task.error_message = shortened(&task.error_message, MAX_DETAIL_CHARS);
+    }
+    while short.encoded_len() > MAX_SYNC_STATUS_BYTES && short.tasks.pop().is_some() {}
+    short
+}
+
+/// At most so many characters of a text, with a mark where it was cut.
+fn shortened(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… (cut)", &text[..end]),
+    }
 }
 
 fn set_agb(details: &mut ErrorDetails, error: &agb::Error) {
@@ -335,7 +447,8 @@ fn set_agb(details: &mut ErrorDetails, error: &agb::Error) {
             refusal.http_status.to_string(),
         );
         if !refusal.code.is_empty() {
-            metadata.insert("agb_code".to_owned(), refusal.code.clone());
+            let code = shortened(&refusal.code, MAX_DETAIL_CHARS);
+            metadata.insert("agb_code".to_owned(), code);
         }
     }
     details.set_error_info("", ERROR_DOMAIN, metadata);
@@ -384,6 +497,7 @@ fn describe(error: &sync::Error) -> String {
 mod tests {
     use super::*;
     use crate::agb::{Refusal, operation};
+    use crate::domain::{Direction, SyncTask};
 
     fn status(operation: &'static operation::Operation, http_status: u16, code: &str) -> Status {
         let refusal = Refusal {
@@ -420,7 +534,17 @@ mod tests {
             (401, "", Code::Internal, "AGB_KEY_REJECTED"),
             (403, "", Code::PermissionDenied, "AGB_PERMISSION_DENIED"),
             (409, "", Code::Aborted, "AGB_CONFLICT"),
+            (408, "", Code::Unavailable, "AGB_UNREACHABLE"),
             (429, "", Code::ResourceExhausted, "AGB_THROTTLED"),
+            (
+                400,
+                "InvalidContext.NotFound",
+                Code::NotFound,
+                "CONTEXT_NOT_FOUND",
+            ),
+            (404, "NoSuchKey", Code::NotFound, "CONTEXT_FILE_NOT_FOUND"),
+            (400, "InvalidTool.NotFound", Code::NotFound, "NOT_FOUND"),
+            (404, "Some.Code", Code::NotFound, "SESSION_NOT_FOUND"),
             (500, "", Code::Unavailable, "AGB_FAILED"),
             (503, "", Code::Unavailable, "AGB_UNAVAILABLE"),
             (
@@ -438,7 +562,74 @@ mod tests {
             assert_eq!(info.metadata["agb_operation"], "getSession");
             assert_eq!(details.request_info().unwrap().request_id, "r-1");
             assert_eq!(details.resource_info().unwrap().resource_name, "s-1");
+            assert_eq!(info.metadata["agb_http_status"], http_status.to_string());
+            assert_eq!(
+                info.metadata
+                    .get("agb_code")
+                    .map(String::as_str)
+                    .unwrap_or_default(),
+                agb_code
+            );
+            let repeatable = matches!(http_status, 408 | 429 | 500..);
+            assert_eq!(details.retry_info().is_some(), repeatable, "{http_status}");
         }
+    }
+
+    #[test]
+    fn every_row_keeps_to_what_a_trailer_holds() {
+        let long = "ü".repeat(50_000);
+        let mut violations = Violations::default();
+        for index in 0..300 {
+            violations.add(format!("context_syncs[{index}].path"), long.clone());
+        }
+        let task = |status: &str| SyncTask {
+            context_id: "c".repeat(200),
+            path: "/tmp/".to_owned() + &"p".repeat(200),
+            direction: Direction::Upload,
+            agb_status: status.to_owned(),
+            error_message: long.clone(),
+            start: 1,
+            finish: 2,
+        };
+        let mut tasks = vec![task("Success"); 300];
+        tasks.push(task("Failed"));
+        let report = Report {
+            state: crate::sync::Verdict::Failed,
+            tasks,
+            token: Some("t".repeat(1_000)),
+            look_count: 1,
+        };
+        let statuses: [Status; 3] = [
+            Failure::from(violations).into(),
+            Failure::Tool {
+                message: long.clone(),
+                request_id: String::new(),
+            }
+            .into(),
+            Failure::Sync {
+                error: Box::new(sync::Error {
+                    outcome: Outcome::Failed,
+                    report: Some(Box::new(report)),
+                }),
+                doing: "testing".to_owned(),
+                resource: None,
+            }
+            .into(),
+        ];
+        for status in &statuses {
+            // On the wire the message is percent-encoded and the details are base64.
+            let message = status
+                .message()
+                .bytes()
+                .map(|byte| if byte.is_ascii() { 1 } else { 3 });
+            let size = message.sum::<usize>() + status.details().len() * 4 / 3;
+            assert!(size < 11_000, "{size}: {}", status.message());
+        }
+        let encoded = tonic_types::pb::Status::decode(statuses[2].details()).unwrap();
+        let any = encoded.details.last().unwrap();
+        let known = pb::SyncStatus::decode(any.value.as_slice()).unwrap();
+        assert_eq!(known.tasks[0].state(), pb::SyncTaskState::Failed);
+        assert_eq!(known.sync_token.len(), 1_000);
     }
 
     #[test]

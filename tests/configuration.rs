@@ -1,5 +1,7 @@
 //! Every example of a configuration that the repository ships is one that the gateway takes.
 
+#![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
+
 use std::fs;
 
 use agb_gateway::config::Config;

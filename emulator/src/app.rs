@@ -1,7 +1,7 @@
 //! Everything that one emulator holds together.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
@@ -13,6 +13,7 @@ use crate::owner::Owners;
 use crate::request_log::RequestLog;
 use crate::sandbox::Sandbox;
 use crate::session::Sessions;
+use crate::signature::Signer;
 use crate::storage::{Storage, StorageError};
 
 /// The parts of one emulator. The last holder removes its temporary folder.
@@ -21,11 +22,12 @@ pub(crate) struct App {
     /// The address that callers reach us at, without a trailing slash.
     pub(crate) url: String,
     pub(crate) owners: Owners,
-    pub(crate) contexts: Contexts,
+    pub(crate) contexts: Arc<Contexts>,
     pub(crate) blobs: BlobStore,
     pub(crate) sessions: Sessions,
     pub(crate) sandbox: Sandbox,
     pub(crate) clock: Clock,
+    pub(crate) signer: Signer,
     pub(crate) faults: Faults,
     pub(crate) requests: RequestLog,
     pub(crate) tasks: TaskGroup,
@@ -46,11 +48,12 @@ impl App {
         Ok(Self {
             url,
             owners: Owners::new(config.api_keys.clone()),
-            contexts,
+            contexts: Arc::new(contexts),
             blobs,
             sessions: Sessions::default(),
             sandbox: Sandbox::new(config.sandbox_program.clone()),
             clock,
+            signer: Signer::new(),
             faults: Faults::default(),
             requests: RequestLog::new(config.request_log_capacity),
             tasks: TaskGroup::default(),

@@ -37,6 +37,10 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// After how long a session is released in any case.
     pub max_session_life: Duration,
+    /// How long a presigned URL of a context file holds.
+    pub presigned_url_life: Duration,
+    /// How many bytes the files of one session may take on the disk.
+    pub session_disk_bytes: u64,
     /// How many sessions may live at once; more are answered with `data.success: false`.
     pub max_sessions: usize,
     /// The longest that a command may run, whatever it asks for.
@@ -70,6 +74,8 @@ impl Default for Config {
             finished_retention: Duration::from_secs(2),
             idle_timeout: Duration::from_mins(5),
             max_session_life: Duration::from_mins(30),
+            presigned_url_life: Duration::from_mins(60),
+            session_disk_bytes: 20 * 1024 * 1024 * 1024,
             max_sessions: 100,
             max_command_duration: Duration::from_mins(15),
             max_output_bytes: 1024 * 1024,

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::fault::Faults;
 use crate::http;
 use crate::request_log::RecordedRequest;
-use crate::sandbox::{CommandEnd, CommandLimits, InnerSpec};
+use crate::sandbox::{CommandEnd, CommandLimits, CommandSpec, Kind, Machine, Output};
 use crate::storage::StorageError;
 use crate::world::World;
 
@@ -55,6 +55,13 @@ pub struct Emulator {
     address: SocketAddr,
     app: Arc<App>,
     server: JoinHandle<()>,
+}
+
+/// What the isolation check prints is nothing to anybody.
+struct Unheard;
+
+impl Output for Unheard {
+    fn take(&mut self, _: Kind, _: &[u8]) {}
 }
 
 impl Emulator {
@@ -128,22 +135,26 @@ impl Emulator {
             .await
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
-        let spec = InnerSpec {
-            hostname: "check".to_owned(),
+        let machine = Machine::new(
+            self.app.sandbox.clone(),
+            world.folder(),
+            "check",
+            self.app.config.session_disk_bytes,
+        );
+        let spec = CommandSpec {
             program: "/bin/sh".to_owned(),
             arguments: vec!["-c".to_owned(), ":".to_owned()],
             working_directory: "/".to_owned(),
-            environment: [].into(),
+            ..CommandSpec::default()
         };
         let limits = CommandLimits {
             duration: CHECK_LIMIT,
             output_bytes: 0,
         };
-        let end = self
-            .app
-            .sandbox
-            .run(world.folder(), &spec, limits, std::future::pending())
+        let end = machine
+            .run(spec, limits, &mut Unheard, std::future::pending())
             .await;
+        machine.end().await;
         // Left over at worst until the emulator ends.
         let _ = tokio::task::spawn_blocking(move || world.remove()).await;
         match end {

@@ -26,6 +26,11 @@ pub(crate) fn trace_id() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
+/// A secret that cannot be guessed.
+pub(crate) fn token() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
 /// A name for a file that nobody else uses.
 pub(crate) fn file_name() -> String {
     Uuid::new_v4().simple().to_string()

@@ -11,6 +11,7 @@
 
 mod app;
 mod archive;
+mod browser;
 mod clock;
 mod config;
 mod context;
@@ -23,6 +24,7 @@ mod path;
 mod request_log;
 pub mod sandbox;
 mod session;
+mod signature;
 mod storage;
 mod sync;
 mod tool;

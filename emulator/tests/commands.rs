@@ -163,14 +163,23 @@ async fn when_the_time_is_over_the_whole_process_tree_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn background_processes_end_with_their_command() {
+async fn what_a_command_leaves_running_goes_on_until_the_session_ends() {
     let bench = Bench::start().await;
     let session = bench.client.session().await;
     let mark = format!("{}.{}", 3601, std::process::id());
-    bench
+    let begun = bench
         .client
-        .shell(&session, &format!("setsid sleep {mark} >/dev/null 2>&1 &"))
+        .shell(&session, &format!("sleep {mark} & echo $!"))
         .await;
+    let seen = bench
+        .client
+        .shell(
+            &session,
+            &format!("kill -0 {} && echo alive", begun.stdout.trim()),
+        )
+        .await;
+    assert_eq!(seen.stdout, "alive\n", "{seen:?}");
+    bench.client.release(&session).await;
     assert_eq!(processes_with(&mark), 0);
 }
 

@@ -163,7 +163,7 @@ async fn sessions_end_with_the_emulator() {
 async fn a_clear_that_was_cut_off_is_finished_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let slow = Config {
-        clear_duration: std::time::Duration::from_secs(600),
+        clear_duration: std::time::Duration::from_mins(10),
         ..config(folder.path())
     };
     let bench = Bench::start_with(slow).await;

@@ -73,7 +73,7 @@ async fn what_is_no_call_is_refused_in_agbs_shape() {
         .client
         .post("/browser/init", &[], json!({}))
         .await
-        .refused(400, "UnsupportedOperation");
+        .refused(400, "MissingParameter");
     bench
         .client
         .post("/mcp/getSession", &[], json!([1]))

@@ -31,13 +31,18 @@ pub struct ClientConfig {
     pub pool_idle_timeout: Duration,
     /// The longest answer that is read, in bytes.
     pub max_response_bytes: usize,
+    /// Domains at which sessions may have their own links, beside the host of the endpoint.
+    pub session_link_domains: Vec<String>,
 }
 
 /// A client of AGB; cheap to clone, all clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
+    /// Sends the key with every request: for AGB's endpoint alone.
     http: reqwest::Client,
-    config: ClientConfig,
+    /// Sends no key: for sessions' own links and for the storage behind presigned URLs.
+    pub(super) keyless: reqwest::Client,
+    pub(super) config: ClientConfig,
 }
 
 /// What AGB answered.
@@ -58,18 +63,40 @@ impl Client {
             HeaderValue::try_from(format!("Bearer {}", config.api_key.expose_secret()))
                 .map_err(|_| "the API key holds characters that no header may hold".to_owned())?;
         authorization.set_sensitive(true);
-        let http = reqwest::Client::builder()
-            .default_headers(HeaderMap::from_iter([(
-                header::AUTHORIZATION,
-                authorization,
-            )]))
-            .user_agent(concat!("agb-gateway/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(config.pool_idle_timeout)
-            .build()
-            .map_err(|error| causes(&error))?;
-        Ok(Self { http, config })
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
+        let build = |builder: reqwest::ClientBuilder| {
+            builder
+                .user_agent(concat!("agb-gateway/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                // Proxies of the environment are for people's machines; the key must not go there unasked.
+                .no_proxy()
+                .connect_timeout(config.connect_timeout)
+                .pool_idle_timeout(config.pool_idle_timeout)
+                .build()
+                .map_err(|error| causes(&error))
+        };
+        Ok(Self {
+            http: build(reqwest::Client::builder().default_headers(headers))?,
+            keyless: build(reqwest::Client::builder())?,
+            config,
+        })
+    }
+
+    /// How long one call may take.
+    pub fn request_timeout(&self) -> Duration {
+        self.config.request_timeout
+    }
+
+    /// A refusal that stands within a success. The key is taken out of AGB's words.
+    pub fn refused(&self, operation: &'static Operation, refusal: Refusal) -> Error {
+        Error::refused(
+            operation,
+            Refusal {
+                code: self.without_key(&refusal.code),
+                message: self.without_key(&refusal.message),
+                ..refusal
+            },
+        )
     }
 
     /// Makes one call.
@@ -100,16 +127,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
-        let exchange = async {
-            match timeout(request_timeout, self.exchange(call)).await {
-                Ok(result) => result,
-                Err(_elapsed) => Err(Error::new(operation, Kind::TimedOut(request_timeout))),
-            }
-        };
-        let result = deadline
-            .bound(exchange)
-            .await
-            .unwrap_or_else(|exceeded| Err(Error::from_deadline(operation, exceeded)));
+        let result = bounded(operation, request_timeout, deadline, self.exchange(call)).await;
         match &result {
             Ok(answer) => {
                 tracing::debug!(
@@ -130,15 +148,7 @@ impl Client {
             .send()
             .await
             .map_err(|error| transport_error(operation, &error))?;
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(Error::new(
-                operation,
-                Kind::Redirected {
-                    http_status: status.as_u16(),
-                },
-            ));
-        }
+        let status = not_redirected(operation, &response)?;
         let headers = response.headers().clone();
         let body = self.read(operation, response).await?;
         self.open(operation, status, &headers, &body)
@@ -159,7 +169,7 @@ impl Client {
         })
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         operation: &'static Operation,
         mut response: Response,
@@ -191,42 +201,11 @@ impl Client {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Answer<T>, Error> {
-        let header_text = |name: &str| {
-            let value = headers.get(name).and_then(|value| value.to_str().ok());
-            value.unwrap_or_default().to_owned()
-        };
-        let not_json = |detail: String| {
-            Error::new(
-                operation,
-                Kind::NotJson {
-                    http_status: status.as_u16(),
-                    content_type: header_text("content-type"),
-                    detail,
-                },
-            )
-        };
-        let json = serde_json::from_slice(body).map_err(|error| not_json(error.to_string()))?;
-        let mut envelope =
-            Envelope::read(json).ok_or_else(|| not_json("it is no object".to_owned()))?;
-        if envelope.request_id.is_empty() {
-            envelope.request_id = header_text("x-request-id");
-        }
+        let envelope = Self::envelope(operation, status, headers, body)?;
         if status != StatusCode::OK || envelope.success != Some(true) {
-            return Err(Error::refused(
-                operation,
-                Refusal {
-                    http_status: status.as_u16(),
-                    message: self.without_key(&envelope.message),
-                    code: envelope.code,
-                    request_id: envelope.request_id,
-                    retry_after: header_text("retry-after")
-                        .parse()
-                        .ok()
-                        .map(Duration::from_secs),
-                },
-            ));
+            return Err(self.refusal(operation, status, headers, envelope));
         }
-        match serde_json::from_value(envelope.data) {
+        match data_of(envelope.data) {
             Ok(data) => Ok(Answer {
                 data,
                 page: envelope.page,
@@ -235,15 +214,101 @@ impl Client {
             Err(error) => Err(Error::malformed(
                 operation,
                 envelope.request_id,
-                format!("data: {error}"),
+                format!("data: {}", without_values(&error.to_string())),
             )),
         }
+    }
+
+    /// Reads the envelope around an answer, whatever it says.
+    pub(super) fn envelope(
+        operation: &'static Operation,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Envelope, Error> {
+        let not_json = |detail: String| {
+            Error::new(
+                operation,
+                Kind::NotJson {
+                    http_status: status.as_u16(),
+                    content_type: header_text(headers, "content-type"),
+                    detail,
+                },
+            )
+        };
+        let json = serde_json::from_slice(body).map_err(|error| not_json(error.to_string()))?;
+        let mut envelope =
+            Envelope::read(json).ok_or_else(|| not_json("it is no object".to_owned()))?;
+        if envelope.request_id.is_empty() {
+            envelope.request_id = header_text(headers, "x-request-id");
+        }
+        Ok(envelope)
+    }
+
+    /// What an envelope says that is no success.
+    pub(super) fn refusal(
+        &self,
+        operation: &'static Operation,
+        status: StatusCode,
+        headers: &HeaderMap,
+        envelope: Envelope,
+    ) -> Error {
+        let retry_after = header_text(headers, "retry-after").parse().ok();
+        // Behind a 200 that is no success, the envelope tells the status that was meant.
+        let meant = envelope.http_status.filter(|_| status == StatusCode::OK);
+        self.refused(
+            operation,
+            Refusal {
+                http_status: meant.unwrap_or(status.as_u16()),
+                message: envelope.message,
+                code: envelope.code,
+                request_id: envelope.request_id,
+                retry_after: retry_after.map(Duration::from_secs),
+            },
+        )
     }
 
     /// AGB's messages go to callers; one that repeats the key must not.
     fn without_key(&self, message: &str) -> String {
         message.replace(self.config.api_key.expose_secret(), "[key]")
     }
+}
+
+/// Runs one exchange within the timeout of one call and within the caller's deadline.
+pub(super) async fn bounded<T>(
+    operation: &'static Operation,
+    request_timeout: Duration,
+    deadline: Deadline,
+    exchange: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let within_timeout = async {
+        match timeout(request_timeout, exchange).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Error::new(operation, Kind::TimedOut(request_timeout))),
+        }
+    };
+    deadline
+        .bound(within_timeout)
+        .await
+        .unwrap_or_else(|exceeded| Err(Error::from_deadline(operation, exceeded)))
+}
+
+/// The status of an answer, unless it is a redirect: that could carry a secret elsewhere.
+pub(super) fn not_redirected(
+    operation: &'static Operation,
+    response: &Response,
+) -> Result<StatusCode, Error> {
+    let status = response.status();
+    if status.is_redirection() {
+        let http_status = status.as_u16();
+        return Err(Error::new(operation, Kind::Redirected { http_status }));
+    }
+    Ok(status)
+}
+
+pub(super) fn header_text(headers: &HeaderMap, name: &str) -> String {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
 }
 
 /// Names and values, as text.
@@ -279,7 +344,25 @@ fn parameters<C: Call>(
     Ok((query, body))
 }
 
-fn transport_error(operation: &'static Operation, error: &reqwest::Error) -> Error {
+/// Reads what was asked for. Null stands for nothing, for an empty list or for an empty object, whichever the operation takes.
+fn data_of<T: serde::de::DeserializeOwned>(data: Value) -> Result<T, serde_json::Error> {
+    if !data.is_null() {
+        return serde_json::from_value(data);
+    }
+    serde_json::from_value(Value::Null)
+        .or_else(|_| serde_json::from_value(Value::Array(Vec::new())))
+        .or_else(|_| serde_json::from_value(Value::Object(Map::new())))
+}
+
+/// A parser's message without the values that it quotes: any of them could be a token or a link.
+pub fn without_values(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => format!("{}\"…\"{}", &message[..first], &message[last + 1..]),
+        _ => message.to_owned(),
+    }
+}
+
+pub(super) fn transport_error(operation: &'static Operation, error: &reqwest::Error) -> Error {
     let cause = causes(error);
     let kind = if error.is_connect() {
         Kind::NotSent(cause)
@@ -290,7 +373,7 @@ fn transport_error(operation: &'static Operation, error: &reqwest::Error) -> Err
 }
 
 /// The whole chain of causes in one line, without URLs: their query may hold what callers wrote.
-fn causes(error: &reqwest::Error) -> String {
+pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -322,6 +405,16 @@ mod tests {
     }
 
     #[test]
+    fn a_parser_s_message_loses_what_it_quotes() {
+        assert_eq!(
+            without_values("invalid type: string \"hunter2\", expected struct X, field `a`"),
+            "invalid type: string \"…\", expected struct X, field `a`"
+        );
+        assert_eq!(without_values("missing field `id`"), "missing field `id`");
+        assert!(!without_values("string \"a\\\"hunter2\", expected").contains("hunter2"));
+    }
+
+    #[test]
     fn parameters_go_where_the_table_says_and_absent_ones_nowhere() {
         let get = GetContext {
             name: Some("n"),
@@ -340,7 +433,7 @@ mod tests {
             (pairs(&[("Labels", "{}"), ("sessionId", "s")]), json!({}))
         );
         let create = CreateSession {
-            image_id: "agb-code-space-1",
+            image_id: "agb-code-space-1".to_owned(),
             labels: None,
             persistence_data_list: None,
             mcp_policy_id: None,

@@ -35,6 +35,14 @@ impl Endpoint {
         Ok(Self(url))
     }
 
+    pub(super) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+
     /// The URL of an operation, with its parameters.
     pub(super) fn url(&self, path: &str, query: &[(String, String)]) -> Url {
         let mut url = self.0.clone();

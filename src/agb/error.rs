@@ -5,6 +5,11 @@ use std::{fmt, time::Duration};
 use super::operation::{Idempotency, Operation};
 use crate::resilience::DeadlineExceeded;
 
+/// AGB's codes for a session that does not exist, or no longer.
+const SESSION_NOT_FOUND: [&str; 2] = ["InvalidMcpSession.NotFound", "InvalidSession.NotFound"];
+/// The storage's code for a file that does not exist.
+const NO_SUCH_FILE: &str = "NoSuchKey";
+
 /// A call to AGB that failed. Asked through its predicates; its text never holds a secret.
 #[derive(Debug)]
 pub struct Error {
@@ -107,15 +112,35 @@ impl Error {
     /// may repeat what a caller wrote.
     pub fn is_not_found(&self) -> bool {
         self.refusal().is_some_and(|refusal| {
-            refusal.code == "NotFound"
-                || refusal.code.ends_with(".NotFound")
-                || refusal.code.ends_with("NotExist")
+            refusal.code.ends_with("NotFound")
+                || refusal.code == NO_SUCH_FILE
                 || (refusal.http_status == 404 && !refusal.code.is_empty())
         })
     }
 
-    /// Whether AGB does not accept the key.
-    pub fn is_key_rejected(&self) -> bool {
+    /// Whether AGB says that the session does not exist, or no longer: by the two codes of its own for that, and by no other.
+    pub fn is_session_not_found(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| SESSION_NOT_FOUND.contains(&refusal.code.as_str()))
+    }
+
+    /// Whether AGB or its storage says that the file does not exist.
+    pub fn is_file_not_found(&self) -> bool {
+        self.refusal().is_some_and(|refusal| {
+            refusal.code == NO_SUCH_FILE || refusal.code.contains("File") && self.is_not_found()
+        })
+    }
+
+    /// Whether AGB says that the context does not exist.
+    pub fn is_context_not_found(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| refusal.code.contains("Context"))
+            && self.is_not_found()
+            && !self.is_file_not_found()
+    }
+
+    /// Whether AGB does not let the key do it, so that asking again is pointless.
+    pub fn is_forbidden(&self) -> bool {
         self.refusal()
             .is_some_and(|refusal| matches!(refusal.http_status, 401 | 403))
     }
@@ -166,7 +191,8 @@ impl Error {
         unknown && self.operation.idempotency != Idempotency::Safe
     }
 
-    pub(super) fn from_deadline(operation: &'static Operation, _: DeadlineExceeded) -> Self {
+    /// The caller's deadline came first.
+    pub fn from_deadline(operation: &'static Operation, _: DeadlineExceeded) -> Self {
         Self::new(operation, Kind::Deadline)
     }
 }

@@ -7,8 +7,12 @@ mod client;
 mod endpoint;
 mod error;
 pub mod operation;
+mod storage;
+mod tools;
 pub mod wire;
 
-pub use client::{Answer, Client, ClientConfig};
+pub use client::{Answer, Client, ClientConfig, without_values};
 pub use endpoint::Endpoint;
 pub use error::{Error, Refusal};
+pub use storage::Download;
+pub use tools::{ToolCall, Tools};

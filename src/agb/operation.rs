@@ -26,6 +26,8 @@ pub enum Target {
     Endpoint,
     /// The session's own link, with the session's token.
     SessionLink,
+    /// A URL that AGB has made, which is its own authority; the path in the table is only a name.
+    PresignedUrl,
 }
 
 /// Whether a call may be repeated when its answer was not heard.
@@ -118,6 +120,12 @@ operations! {
     /// Loads AGB's own contexts.
     GET_AND_LOAD_INTERNAL_CONTEXT = POST "/sdk/GetAndLoadInternalContext" Endpoint
         ["sessionId", "contextTypes"] Safe;
+
+    // The storage behind presigned URLs.
+    /// Writes a file as a whole.
+    PUT_FILE = PUT "/PutFile" PresignedUrl [] Safe;
+    /// Reads a file.
+    GET_FILE = GET "/GetFile" PresignedUrl [] Safe;
 
     // Synchronisation.
     /// Starts tasks. A repetition would start them again.

@@ -20,7 +20,8 @@ pub struct AgbConfig {
     /// How to reach AGB. `agb.endpoint`: a URL, default AGB's own, `https://sdk-api.agb.cloud`. The key: the variable
     /// `AGB_API_KEY`, or the file that `agb.api_key_file` names. `agb.request_timeout`: 1 s to 1 h, default 60 s.
     /// `agb.connect_timeout`: 100 ms to 1 min, default 10 s. `agb.pool_idle_timeout`: 0 to 1 h, default 90 s.
-    /// `agb.max_response_bytes`: 1 MiB to 1 GiB, default 32 MiB.
+    /// `agb.max_response_bytes`: 1 MiB to 1 GiB, default 32 MiB. `agb.session_link_domains`: where sessions may have links
+    /// of their own beside the endpoint's host, default `["agb.cloud"]`.
     pub client: ClientConfig,
 }
 
@@ -42,8 +43,12 @@ impl AgbConfig {
             reader.duration("agb.pool_idle_timeout", "90s", Duration::ZERO..=HOUR);
         let max_response_bytes =
             reader.number("agb.max_response_bytes", 32 * MIB, MIB..=1024 * MIB);
+        let session_link_domains = reader
+            .optional("agb.session_link_domains")
+            .unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
         Some(Self {
             client: ClientConfig {
+                session_link_domains,
                 endpoint: endpoint?,
                 api_key: api_key?,
                 request_timeout: request_timeout?,

@@ -5,10 +5,13 @@
 
 mod agb;
 mod log;
+mod mapping;
+mod presets;
 mod reader;
 mod server;
 mod sync;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use figment::Figment;
@@ -16,12 +19,15 @@ use figment::providers::{Env, Format as _, Toml};
 
 pub use agb::AgbConfig;
 pub use log::{LogConfig, LogFormat};
+pub use mapping::MappingConfig;
 pub use reader::{Problem, Problems};
 pub use server::ServerConfig;
 pub use sync::SyncConfig;
 
+use crate::domain::Preset;
 use reader::Reader;
 
+const SHIPPED_PRESETS: &str = include_str!("../../config/sync-policies.toml");
 const ENV_PREFIX: &str = "AGB_GATEWAY_";
 const API_KEY_VARIABLE: &str = "AGB_API_KEY";
 const ENDPOINT_VARIABLE: &str = "AGB_ENDPOINT";
@@ -35,6 +41,10 @@ pub struct Config {
     pub agb: AgbConfig,
     /// How syncs are followed.
     pub sync: SyncConfig,
+    /// How mappings are inspected and verified.
+    pub mapping: MappingConfig,
+    /// Policies with names. Those that ship with the gateway are there unless they are changed.
+    pub presets: BTreeMap<String, Preset>,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -53,7 +63,9 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let environment = Env::prefixed(ENV_PREFIX).split("__");
+        let environment = Env::prefixed(ENV_PREFIX)
+            .filter(|name| !is_service_link(name.as_str()))
+            .split("__");
         let figment = figment
             .merge(
                 Env::raw()
@@ -66,23 +78,37 @@ impl Config {
 
     /// Reads a configuration that was put together elsewhere.
     pub fn read(figment: &Figment, api_key: Option<String>) -> Result<Self, Problems> {
-        let mut reader = Reader::new(figment);
+        let figment = figment.clone().join(Toml::string(SHIPPED_PRESETS));
+        let mut reader = Reader::new(&figment);
         let server = ServerConfig::read(&mut reader);
         let agb = AgbConfig::read(&mut reader, api_key);
         let sync = SyncConfig::read(&mut reader);
+        let mapping = MappingConfig::read(&mut reader);
+        let presets = presets::read(&mut reader);
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, log) {
-            (Some(server), Some(agb), Some(sync), Some(log)) => Ok(Self {
+        match (server, agb, sync, mapping, log) {
+            (Some(server), Some(agb), Some(sync), Some(mapping), Some(log)) => Ok(Self {
                 server,
                 agb,
                 sync,
+                mapping,
+                presets,
                 log,
             }),
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }
+}
+
+/// Whether Kubernetes has put this variable there: it does so for a Service that is named `agb-gateway`.
+fn is_service_link(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "port"
+        || ["port_", "service_host", "service_port"]
+            .iter()
+            .any(|link| name.starts_with(link))
 }
 
 #[cfg(test)]
@@ -141,7 +167,7 @@ mod tests {
             "agb.endpoint:",
             "agb.max_response_bytes:",
             "agb.api_key_file:",
-            "sync.pace_share:",
+            "sync:",
             "telemetry.x:",
             "log.format:",
         ] {
@@ -155,6 +181,20 @@ mod tests {
             );
         }
         assert_eq!(lines.len(), 9, "{lines:#?}");
+    }
+
+    #[test]
+    fn the_service_links_of_kubernetes_are_no_settings() {
+        let mut variables = vec![
+            ("AGB_API_KEY", "k"),
+            ("AGB_GATEWAY_PORT", "tcp://10.0.0.1:50051"),
+            ("AGB_GATEWAY_PORT_50051_TCP_ADDR", "10.0.0.1"),
+            ("AGB_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+            ("AGB_GATEWAY_SERVICE_PORT_GRPC", "50051"),
+        ];
+        assert_eq!(problems("", &variables), Vec::<String>::new());
+        variables.push(("AGB_GATEWAY_LISTEN", "127.0.0.1:1"));
+        assert_eq!(problems("", &variables).len(), 1);
     }
 
     #[test]

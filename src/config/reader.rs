@@ -84,11 +84,7 @@ impl<'a> Reader<'a> {
         match self.figment.extract_inner(setting) {
             Ok(value) => Some(value),
             Err(error) => {
-                let kinds: Vec<_> = error
-                    .into_iter()
-                    .map(|error| error.kind.to_string())
-                    .collect();
-                self.problem(setting, kinds.join("; "));
+                self.problem(setting, rules(error));
                 None
             }
         }
@@ -159,6 +155,17 @@ impl<'a> Reader<'a> {
         usize::try_from(number).ok()
     }
 
+    /// The names of what a section holds, where these are not fixed.
+    pub(super) fn names(&mut self, section: &'static str) -> Vec<String> {
+        let settings: Dict = self.optional(section).unwrap_or_default();
+        settings.keys().cloned().collect()
+    }
+
+    /// What stands under a name. The error is the rule that it breaks.
+    pub(super) fn extract<T: DeserializeOwned>(&self, setting: &str) -> Result<T, String> {
+        self.figment.extract_inner(setting).map_err(rules)
+    }
+
     /// Notes a problem.
     pub(super) fn problem(&mut self, setting: impl Into<String>, rule: impl Into<String>) {
         self.problems.push(Problem::new(setting, rule));
@@ -183,6 +190,15 @@ impl<'a> Reader<'a> {
             Err(Problems(self.problems))
         }
     }
+}
+
+/// What is wrong, without figment's account of where it was found.
+fn rules(error: figment::Error) -> String {
+    let rules: Vec<_> = error
+        .into_iter()
+        .map(|error| error.kind.to_string())
+        .collect();
+    rules.join("; ")
 }
 
 fn unknown_settings(

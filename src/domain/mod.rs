@@ -2,22 +2,26 @@
 //!
 //! Nothing here knows gRPC, HTTP or JSON, and nothing here does I/O.
 
+mod advice;
 mod context;
 mod labels;
+mod mapping;
 mod path;
 mod session;
 mod sync_policy;
 mod sync_task;
 mod violation;
 
+pub use advice::{Advice, ContextContents, advice};
 pub use context::{Context, ContextState};
 pub use labels::{Labels, RESERVED_PREFIX as RESERVED_LABEL_PREFIX};
+pub use mapping::{Mapping, NearMiss, near_misses, relative_to};
 pub use path::{MountPath, absolute_path};
 pub use session::{Session, SessionState};
 pub use sync_policy::{
     BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,
-    MappingPolicy, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy, UploadStrategy, WhiteList,
-    exact_path,
+    MappingPolicy, Preset, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy, UploadStrategy,
+    WhiteList, exact_path,
 };
 pub use sync_task::{Direction, SyncTask, TaskState};
 pub use violation::{FieldViolation, Violations};

@@ -1,14 +1,16 @@
 //! Sessions: isolated Linux environments.
 
+use secrecy::SecretString;
+
 /// An isolated Linux environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// AGB's id.
     pub id: String,
     /// The state, where AGB tells a word that is known.
     pub state: Option<SessionState>,
-    /// AGB's page for people to watch the session.
-    pub resource_url: String,
+    /// AGB's page for people to watch the session: lets in who holds it.
+    pub resource_url: SecretString,
     /// AGB's id of the instance.
     pub app_instance_id: String,
     /// AGB's id of the machine.

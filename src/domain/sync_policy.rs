@@ -183,6 +183,60 @@ pub struct MappingPolicy {
     pub path: MountPath,
 }
 
+/// A policy with a name, which its configuration gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// What it is meant for.
+    pub description: String,
+    /// The policy.
+    pub policy: SyncPolicy,
+}
+
+/// AGB's words for the values of an enum.
+macro_rules! agb_words {
+    ($enum:ident {$($value:ident = $word:literal),* $(,)?}) => {
+        impl $enum {
+            /// AGB's word.
+            pub fn as_agb(self) -> &'static str {
+                match self {
+                    $(Self::$value => $word),*
+                }
+            }
+
+            /// Reads AGB's word; `None` for a word that is not known.
+            pub fn from_agb(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$value),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+agb_words!(UploadStrategy {
+    BeforeResourceRelease = "UploadBeforeResourceRelease",
+});
+agb_words!(UploadMode {
+    File = "File",
+    Archive = "Archive",
+});
+agb_words!(DownloadStrategy {
+    Async = "DownloadAsync",
+});
+agb_words!(Lifecycle {
+    Days1 = "Lifecycle_1Day",
+    Days3 = "Lifecycle_3Days",
+    Days5 = "Lifecycle_5Days",
+    Days10 = "Lifecycle_10Days",
+    Days15 = "Lifecycle_15Days",
+    Days30 = "Lifecycle_30Days",
+    Days90 = "Lifecycle_90Days",
+    Days180 = "Lifecycle_180Days",
+    Days360 = "Lifecycle_360Days",
+    Forever = "Lifecycle_Forever",
+});
+
 /// Checks a path of a white list or of a recycle policy: AGB takes exact paths only, and the SDK refuses `*`, `?`, `[`, `]`.
 ///
 /// The error is the rule that the path breaks.

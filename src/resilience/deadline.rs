@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+/// With less time left than this, nothing is tried any more.
+const LAST_TRY: Duration = Duration::from_millis(5);
+/// How much of the time left the last pauses take.
+const LAST_PAUSE_SHARE: f64 = 0.5;
+
 /// The point in time at which the caller's call ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
@@ -35,12 +40,14 @@ impl Deadline {
             .map_err(|_elapsed| DeadlineExceeded)
     }
 
-    /// Sleeps, unless the sleep does not fit into what is left: then it fails at once and sleeps not at all.
-    pub async fn sleep(self, duration: Duration) -> Result<(), DeadlineExceeded> {
-        if duration >= self.remaining() {
+    /// Pauses before something is tried again; shorter, when less is left, so that one more try fits in. It fails once there is
+    /// no time for that either.
+    pub async fn pause(self, duration: Duration) -> Result<(), DeadlineExceeded> {
+        let left = self.remaining();
+        if left < LAST_TRY {
             return Err(DeadlineExceeded);
         }
-        sleep(duration).await;
+        sleep(duration.min(left.mul_f64(LAST_PAUSE_SHARE))).await;
         Ok(())
     }
 }
@@ -72,14 +79,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sleep_that_does_not_fit_is_not_begun() {
+    async fn pauses_grow_short_before_the_deadline_and_then_end() {
         let begin = Instant::now();
         let deadline = Deadline::after(Duration::from_secs(3));
-        assert_eq!(deadline.sleep(Duration::from_secs(2)).await, Ok(()));
-        assert_eq!(
-            deadline.sleep(Duration::from_secs(2)).await,
-            Err(DeadlineExceeded)
-        );
-        assert_eq!(begin.elapsed(), Duration::from_secs(2));
+        assert_eq!(deadline.pause(Duration::from_secs(1)).await, Ok(()));
+        assert_eq!(begin.elapsed(), Duration::from_secs(1));
+        let mut pauses = 0;
+        while deadline.pause(Duration::from_mins(1)).await.is_ok() {
+            pauses += 1;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(3));
+        assert!(begin.elapsed() > Duration::from_millis(2_990));
+        assert!(pauses < 12, "{pauses}");
     }
 }

@@ -2,19 +2,27 @@
 //!
 //! A trait method is thin: it takes the deadline out of the request and calls a plain function that can be read alone.
 
+pub mod background;
 mod context;
 mod mapping_policy;
 mod page_token;
 mod session;
+mod shell;
 mod sync;
 mod sync_policy;
 mod translate;
+mod walk;
 
-use tonic::Request;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::agb::Client;
-use crate::resilience::Deadline;
+use tonic::{Request, Status};
+
+use crate::agb::{Client, Tools};
+use crate::domain::Preset;
+use crate::resilience::{Deadline, Pace};
 use crate::sync::Syncs;
+use background::Background;
 
 pub use context::ContextService;
 pub use mapping_policy::MappingPolicyService;
@@ -27,17 +35,28 @@ pub use sync_policy::SyncPolicyService;
 pub struct Backend {
     /// Calls AGB.
     pub client: Client,
+    /// Calls tools in sessions.
+    pub tools: Tools,
+    /// Work that outlives its caller.
+    pub background: Background,
     /// Starts and follows syncs.
     pub syncs: Syncs,
-    /// How soon to look again whether a session is gone.
-    pub release_pace: crate::resilience::Pace,
+    /// How soon to look again whether a session is gone, or a context cleared.
+    pub pace: Pace,
+    /// How many files and folders of a context one call looks at.
+    pub max_walk_entries: usize,
+    /// The presets of the configuration, by name.
+    pub presets: Arc<BTreeMap<String, Preset>>,
 }
 
+/// The answers of a streaming RPC.
+type BoxStream<T> = futures_util::stream::BoxStream<'static, Result<T, Status>>;
+
 /// The deadline that the deadline layer has put into the request.
-fn deadline<T>(request: &Request<T>) -> Result<Deadline, tonic::Status> {
+fn deadline<T>(request: &Request<T>) -> Result<Deadline, Status> {
     request
         .extensions()
         .get::<Deadline>()
         .copied()
-        .ok_or_else(|| tonic::Status::internal("the deadline layer is missing"))
+        .ok_or_else(|| Status::internal("the deadline layer is missing"))
 }

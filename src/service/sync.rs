@@ -1,14 +1,22 @@
 //! SyncService.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status};
 
-use super::{Backend, deadline, translate};
+use super::{Backend, BoxStream, deadline, translate};
 use crate::domain::{Direction, MountPath, Violations};
 use crate::proto::v1 as pb;
 use crate::proto::v1::sync_service_server as server;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-use crate::sync::{Error, Report, Start, Sync, Target, Verdict};
+use crate::sync::{Error, Event, EventKind, Report, Start, Sync, Target, Verdict};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEATS: RangeInclusive<Duration> = SECOND..=Duration::from_mins(5);
 
 /// Synchronisation between sessions and contexts.
 #[derive(Clone, Debug)]
@@ -61,13 +69,28 @@ impl server::SyncService for SyncService {
         }))
     }
 
-    type WatchSyncStream = tokio_stream::Empty<Result<pb::WatchSyncResponse, Status>>;
+    type WatchSyncStream = BoxStream<pb::WatchSyncResponse>;
 
     async fn watch_sync(
         &self,
-        _request: Request<pb::WatchSyncRequest>,
+        request: Request<pb::WatchSyncRequest>,
     ) -> Result<Response<Self::WatchSyncStream>, Status> {
-        Err(Failure::NotImplemented("WatchSync").into())
+        use pb::watch_sync_request::Target as Asked;
+        let deadline = deadline(&request)?;
+        let request = request.into_inner();
+        let heartbeat = heartbeat(request.heartbeat_interval.as_ref()).map_err(Failure::from)?;
+        let target = match request.target {
+            Some(Asked::SyncToken(token)) => by_token(&token),
+            Some(Asked::SessionId(id)) => by_session(&id),
+            None => no_target(),
+        }?;
+        let resource = Resource::Session(target.session_id().to_owned());
+        let events = self.0.syncs.watch(&target, heartbeat, deadline);
+        let events = events.map(move |event| match event {
+            Ok(event) => Ok(event.into()),
+            Err(error) => Err(failed_wait(error, resource.clone()).into()),
+        });
+        Ok(Response::new(events.boxed()))
     }
 }
 
@@ -135,6 +158,31 @@ fn failed_wait(error: Error, resource: Resource) -> Failure {
         error: Box::new(error),
         doing: "waiting for the sync".to_owned(),
         resource: Some(resource),
+    }
+}
+
+fn heartbeat(interval: Option<&prost_types::Duration>) -> Result<Duration, Violations> {
+    let mut violations = Violations::default();
+    let interval = violations.check(
+        "heartbeat_interval",
+        translate::duration(interval, HEARTBEATS, Duration::from_nanos(1)),
+    );
+    violations.into_result()?;
+    Ok(interval.flatten().unwrap_or(DEFAULT_HEARTBEAT))
+}
+
+impl From<Event> for pb::WatchSyncResponse {
+    fn from(event: Event) -> Self {
+        let kind = match event.kind {
+            EventKind::Snapshot => pb::WatchSyncEvent::Snapshot,
+            EventKind::Change => pb::WatchSyncEvent::Change,
+            EventKind::Verdict => pb::WatchSyncEvent::Verdict,
+            EventKind::Heartbeat => pb::WatchSyncEvent::Heartbeat,
+        };
+        Self {
+            event: kind.into(),
+            status: Some((&event.report).into()),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Patience {
     pub pace: Pace,
     /// How long AGB may take to show a task that it has accepted.
     pub grace: Duration,
+    /// How long nothing new must have come before a sync of all contexts, whose known tasks are finished, counts as complete.
+    pub settle: Duration,
 }
 
 /// What is known of a sync.
@@ -51,52 +53,125 @@ impl Report {
     }
 }
 
-/// Looks until there is a verdict. Only success is `Ok`.
-///
-/// A look that fails for a while does not end the wait; one that says that waiting is pointless does.
-pub async fn follow(
-    mut progress: Progress,
-    look: &impl Look,
+/// Follows one sync, look by look.
+#[derive(Debug)]
+pub struct Follower<L> {
+    progress: Progress,
+    look: L,
     patience: Patience,
+    start: Instant,
+    last_news: Instant,
+    look_count: u32,
+}
+
+/// What one look has led to.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing that ends it; whether something has changed.
+    GoesOn {
+        /// Whether a task has appeared or changed.
+        changed: bool,
+    },
+    /// AGB says that all of it has succeeded.
+    Succeeded,
+    /// It ends without success.
+    Ended(Outcome),
+}
+
+impl<L: Look> Follower<L> {
+    /// Begins to follow; nothing has been looked at yet.
+    pub fn new(progress: Progress, look: L, patience: Patience) -> Self {
+        let now = Instant::now();
+        Self {
+            progress,
+            look,
+            patience,
+            start: now,
+            last_news: now,
+            look_count: 0,
+        }
+    }
+
+    /// Looks once. A look that fails for a while does not end it; one that says that waiting is pointless does.
+    pub async fn step(&mut self) -> Step {
+        self.look_count += 1;
+        match self.look.look().await {
+            Ok(tasks) => self.decide(&tasks),
+            Err(error) if error.is_deadline() => Step::Ended(Outcome::Deadline),
+            Err(error) if ends_the_wait(&error) => Step::Ended(Outcome::Agb(error)),
+            Err(error) => {
+                tracing::warn!(%error, look_count = self.look_count, "a look failed; looking again");
+                // What could not be seen cannot be missed: neither grace nor settling time runs meanwhile.
+                self.last_news = Instant::now();
+                Step::GoesOn { changed: false }
+            }
+        }
+    }
+
+    fn decide(&mut self, tasks: &[SyncTask]) -> Step {
+        let changed = self.progress.observe(tasks);
+        if self.progress.waits_to_settle()
+            && self.last_news.elapsed() >= self.patience.settle
+            && !changed
+        {
+            self.progress.settle();
+        }
+        let waits = self.progress.waits_for_unseen() || self.progress.waits_to_settle();
+        if changed || !waits {
+            self.last_news = Instant::now();
+        }
+        match self.progress.verdict() {
+            Verdict::Succeeded => Step::Succeeded,
+            Verdict::Failed => Step::Ended(Outcome::Failed),
+            Verdict::Pending | Verdict::Running => {
+                let grace = self.patience.grace;
+                if self.progress.waits_for_unseen() && self.last_news.elapsed() >= grace {
+                    Step::Ended(Outcome::NotObserved(grace))
+                } else {
+                    Step::GoesOn { changed }
+                }
+            }
+        }
+    }
+
+    /// How long to wait before the next look.
+    pub fn pause(&self) -> Duration {
+        let pause = self.patience.pace.delay(self.start.elapsed());
+        if self.progress.waits_to_settle() {
+            let left = self
+                .patience
+                .settle
+                .saturating_sub(self.last_news.elapsed());
+            return pause.min(left);
+        }
+        pause
+    }
+
+    /// What is known.
+    pub fn report(&self) -> Report {
+        Report::new(&self.progress, self.look_count)
+    }
+}
+
+/// Looks until there is a verdict. Only success is `Ok`.
+pub async fn follow(
+    mut follower: Follower<impl Look>,
     deadline: Deadline,
 ) -> Result<Report, Error> {
-    let start = Instant::now();
-    let mut last_news = start;
-    let mut look_count = 0;
-    loop {
-        look_count += 1;
-        let looked = look.look().await;
-        let outcome = match looked {
-            Ok(tasks) => {
-                if progress.observe(&tasks) || !progress.waits_for_unseen() {
-                    last_news = Instant::now();
-                }
-                match progress.verdict() {
-                    Verdict::Succeeded => return Ok(Report::new(&progress, look_count)),
-                    Verdict::Failed => Some(Outcome::Failed),
-                    Verdict::Pending | Verdict::Running => (last_news.elapsed() >= patience.grace)
-                        .then_some(Outcome::NotObserved(patience.grace)),
-                }
-            }
-            Err(error) if error.is_deadline() => Some(Outcome::Deadline),
-            Err(error) if ends_the_wait(&error) => Some(Outcome::Agb(error)),
-            Err(error) => {
-                tracing::warn!(%error, look_count, "a look failed; looking again");
-                None
-            }
-        };
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => match deadline.sleep(patience.pace.delay(start.elapsed())).await {
-                Ok(()) => continue,
-                Err(_exceeded) => Outcome::Deadline,
-            },
-        };
-        return Err(Error {
-            outcome,
-            report: Some(Box::new(Report::new(&progress, look_count))),
-        });
-    }
+    let outcome = loop {
+        match follower.step().await {
+            Step::Succeeded => return Ok(follower.report()),
+            Step::Ended(outcome) => break outcome,
+            Step::GoesOn { .. } => {}
+        }
+        if deadline.pause(follower.pause()).await.is_err() {
+            break Outcome::Deadline;
+        }
+    };
+    Err(Error {
+        outcome,
+        report: Some(Box::new(follower.report())),
+    })
 }
 
 /// AGB's refusals that will not change by waiting: the session is gone, the key is not accepted, the request is wrong.
@@ -104,7 +179,7 @@ fn ends_the_wait(error: &agb::Error) -> bool {
     const TIMEOUT: u16 = 408;
     const TOO_EARLY: u16 = 425;
     const TOO_MANY: u16 = 429;
-    error.is_not_found()
+    error.is_session_not_found()
         || error.refusal().is_some_and(|refusal| {
             matches!(refusal.http_status, 400..=499)
                 && !matches!(refusal.http_status, TIMEOUT | TOO_EARLY | TOO_MANY)
@@ -163,14 +238,26 @@ mod tests {
         looks: &[Result<&'static str, (u16, &'static str)>],
         deadline: u64,
     ) -> Result<Report, Error> {
+        run_for(looks, Duration::from_secs(deadline)).await
+    }
+
+    async fn run_for(
+        looks: &[Result<&'static str, (u16, &'static str)>],
+        deadline: Duration,
+    ) -> Result<Report, Error> {
         let expected = [Place::new("c", "/tmp/a")].into();
         let progress = Progress::of_sync(Sync::of_creation("s".to_owned(), expected));
         let patience = Patience {
             pace: Pace::try_new(Duration::from_millis(50), Duration::from_secs(2), 0.1).unwrap(),
             grace: Duration::from_secs(30),
+            settle: Duration::from_secs(1),
         };
-        let deadline = Deadline::after(Duration::from_secs(deadline));
-        follow(progress, &Script::new(looks), patience, deadline).await
+        let deadline = Deadline::after(deadline);
+        follow(
+            Follower::new(progress, Script::new(looks), patience),
+            deadline,
+        )
+        .await
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,6 +285,33 @@ mod tests {
         let error = run(&[Ok("Failed")], 60).await.unwrap_err();
         assert!(matches!(error.outcome, Outcome::Failed));
         assert_eq!(error.report.unwrap().tasks[0].context_id, "c");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_looks_do_not_use_up_the_grace() {
+        let start = Instant::now();
+        let mut looks = vec![Err((503, "")); 60];
+        looks.extend([Ok(""), Ok("Success")]);
+        let report = run(&looks, 600).await.unwrap();
+        assert!(start.elapsed() > Duration::from_secs(30));
+        assert_eq!(report.look_count, 62);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_ends_just_before_the_deadline_is_still_seen() {
+        let start = Instant::now();
+        let mut looks = vec![Ok("Running"); 20];
+        looks.push(Ok("Success"));
+        let begun = run(&looks, 600).await.unwrap();
+        assert_eq!(begun.look_count, 21);
+        // As long as that took, and no pause more.
+        let deadline = start.elapsed().as_millis() + 20;
+        let report = run_for(
+            &looks,
+            Duration::from_millis(u64::try_from(deadline).unwrap()),
+        )
+        .await;
+        assert_eq!(report.unwrap().state, Verdict::Succeeded);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,9 +9,11 @@ mod follow;
 mod rule;
 mod start;
 mod token;
+mod watch;
 
 pub use error::{Error, Outcome};
-pub use follow::{Look, Patience, Report, follow};
+pub use follow::{Follower, Look, Patience, Report, Step, follow};
 pub use rule::{Identity, Place, Progress, Scope, Sync, Verdict};
 pub use start::{Start, Syncs, Target};
 pub use token::InvalidToken;
+pub use watch::{Event, EventKind, watch};

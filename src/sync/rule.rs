@@ -47,6 +47,11 @@ impl Identity {
             start: task.start,
         }
     }
+
+    /// Whether the task has no identity yet: AGB has not told when it started. It may later turn out to be any task.
+    pub fn is_unknown(&self) -> bool {
+        self.start <= 0
+    }
 }
 
 /// How much a sync covers.
@@ -86,7 +91,7 @@ impl Sync {
     }
 
     /// Whether a task lies within what the sync covers, whenever it was started.
-    fn covers(&self, task: &SyncTask) -> bool {
+    pub fn covers(&self, task: &SyncTask) -> bool {
         task.direction == self.direction
             && (self.scope == Scope::All || self.expected.contains(&Place::of(task)))
     }
@@ -110,9 +115,10 @@ pub enum Verdict {
 pub struct Progress {
     sync: Option<Sync>,
     tasks: BTreeMap<Identity, SyncTask>,
-    older_running: bool,
-    /// Whether the last look brought nothing new; `None` before the first one.
-    quiet: Option<bool>,
+    /// Whether something runs there that does not count: an older task, or one that AGB has not started yet.
+    other_running: bool,
+    /// Whether it is settled that no more tasks will come.
+    settled: bool,
 }
 
 impl Progress {
@@ -121,8 +127,8 @@ impl Progress {
         Self {
             sync: Some(sync),
             tasks: BTreeMap::new(),
-            older_running: false,
-            quiet: None,
+            other_running: false,
+            settled: false,
         }
     }
 
@@ -131,30 +137,38 @@ impl Progress {
         Self {
             sync: None,
             tasks: BTreeMap::new(),
-            older_running: false,
-            quiet: None,
+            other_running: false,
+            settled: false,
         }
     }
 
     /// Takes in a look that succeeded. Whether anything has changed by it is returned.
     pub fn observe(&mut self, look: &[SyncTask]) -> bool {
         let mut changed = false;
-        self.older_running = false;
+        self.other_running = false;
         for task in look {
             let identity = Identity::of(task);
+            if identity.is_unknown() {
+                self.other_running |= self.covers(task) && !task.state().is_finished();
+                continue;
+            }
             if let Some(sync) = &self.sync {
                 if !sync.covers(task) {
                     continue;
                 }
                 if sync.baseline.contains(&identity) {
-                    self.older_running |= !task.state().is_finished();
+                    self.other_running |= !task.state().is_finished();
                     continue;
                 }
             }
             changed |= self.take(identity, task);
         }
-        self.quiet = Some(!changed);
         changed
+    }
+
+    /// Says that, after all is finished, nothing new has come for long enough.
+    pub fn settle(&mut self) {
+        self.settled = true;
     }
 
     /// A finished task stays finished, whatever a later or doubled look says; and what failed has failed.
@@ -190,15 +204,20 @@ impl Progress {
     /// an end: the grace.
     pub fn waits_for_unseen(&self) -> bool {
         let unseen = self.tasks.is_empty() || self.misses_expected();
-        unseen && self.seen_are_finished() && !self.older_running
+        unseen && self.seen_are_finished() && !self.other_running
     }
 
-    /// Whether all is finished but for the quiet look that confirms it.
-    pub fn waits_for_confirmation(&self) -> bool {
+    /// Whether all that was seen is finished, and only time can tell whether more will come.
+    pub fn waits_to_settle(&self) -> bool {
         !self.tasks.is_empty()
             && self.seen_are_finished()
             && !self.misses_expected()
+            && !self.other_running
             && self.may_grow()
+    }
+
+    fn covers(&self, task: &SyncTask) -> bool {
+        self.sync.as_ref().is_none_or(|sync| sync.covers(task))
     }
 
     /// The tasks that belong to it, in the order of their places and starts.
@@ -238,12 +257,13 @@ impl Progress {
         })
     }
 
-    /// A sync of all contexts may start more tasks than the known places tell; one quiet look must confirm that it has not.
+    /// A sync of all contexts may start more tasks than the known places tell.
     fn may_grow(&self) -> bool {
-        self.sync
+        let all = self
+            .sync
             .as_ref()
-            .is_some_and(|sync| sync.scope == Scope::All)
-            && self.quiet != Some(true)
+            .is_some_and(|sync| sync.scope == Scope::All);
+        all && !self.settled
     }
 }
 
@@ -314,16 +334,30 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_of_all_contexts_needs_a_quiet_look_to_confirm_that_no_more_tasks_come() {
+    fn a_task_that_has_not_started_is_neither_ours_nor_completion() {
+        let mut progress = sync(Scope::Expected, &[PLACE], &[]);
+        progress.observe(&[upload(0, "Waiting")]);
+        assert_eq!(progress.verdict(), Verdict::Pending);
+        assert!(!progress.waits_for_unseen());
+        progress.observe(&[upload(0, "Success")]);
+        assert_eq!(progress.verdict(), Verdict::Pending);
+        progress.observe(&[upload(5, "Success")]);
+        assert_eq!(progress.verdict(), Verdict::Succeeded);
+    }
+
+    #[test]
+    fn a_sync_of_all_contexts_has_to_settle_since_more_tasks_may_come() {
         let mut progress = sync(Scope::All, &[], &[]);
         progress.observe(&[upload(1, "Success")]);
         assert_eq!(progress.verdict(), Verdict::Running);
+        assert!(progress.waits_to_settle());
         let late = task("/home/late", Direction::Upload, 2, "Running");
         progress.observe(&[upload(1, "Success"), late]);
-        assert_eq!(progress.verdict(), Verdict::Running);
+        assert!(!progress.waits_to_settle());
         let late = task("/home/late", Direction::Upload, 2, "Success");
-        progress.observe(&[upload(1, "Success"), late.clone()]);
         progress.observe(&[upload(1, "Success"), late]);
+        assert!(progress.waits_to_settle());
+        progress.settle();
         assert_eq!(progress.verdict(), Verdict::Succeeded);
     }
 

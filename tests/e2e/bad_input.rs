@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::wait_for_sync_request::Target;
 use tonic::{Code, Status};
 
 use crate::support::{World, mount, seconds, within, wrong_fields};
@@ -14,12 +15,6 @@ fn good_session() -> pb::CreateSessionRequest {
         context_syncs: vec![mount("SdkCtx-1", "/home/data")],
         ..pb::CreateSessionRequest::default()
     }
-}
-
-fn with_policy(policy: pb::SyncPolicy) -> pb::CreateSessionRequest {
-    let mut request = good_session();
-    request.context_syncs[0].policy = Some(policy);
-    request
 }
 
 async fn create_session(world: &World, request: pb::CreateSessionRequest) -> Status {
@@ -40,119 +35,28 @@ fn assert_refused(world: &World, status: &Status, fields: &[&str]) {
 #[tokio::test]
 async fn sessions_with_one_wrong_field() {
     let world = World::start().await;
-    let path = |path: &str| pb::CreateSessionRequest {
-        context_syncs: vec![mount("SdkCtx-1", path)],
-        ..good_session()
-    };
     let labels = |key: &str, value: &str| pb::CreateSessionRequest {
         labels: BTreeMap::from([(key.to_owned(), value.to_owned())]),
         ..good_session()
     };
-    let idle = |seconds: prost_types::Duration| pb::CreateSessionRequest {
-        idle_timeout: Some(seconds),
+    let idle = |seconds: i64, nanos: i32| pb::CreateSessionRequest {
+        idle_timeout: Some(prost_types::Duration { seconds, nanos }),
         ..good_session()
-    };
-    let mapping = |path: &str| {
-        with_policy(pb::SyncPolicy {
-            mapping_policy: Some(pb::MappingPolicy {
-                path: path.to_owned(),
-            }),
-            ..pb::SyncPolicy::default()
-        })
-    };
-    let white_list = |path: &str| {
-        with_policy(pb::SyncPolicy {
-            bw_list: Some(pb::BwList {
-                white_lists: vec![pb::WhiteList {
-                    path: path.to_owned(),
-                    exclude_paths: vec![],
-                }],
-            }),
-            ..pb::SyncPolicy::default()
-        })
-    };
-    let recycle = |lifecycle: i32, path: &str| {
-        with_policy(pb::SyncPolicy {
-            recycle_policy: Some(pb::RecyclePolicy {
-                lifecycle,
-                paths: vec![path.to_owned()],
-            }),
-            ..pb::SyncPolicy::default()
-        })
     };
     let no_image = pb::CreateSessionRequest {
         image_id: String::new(),
-        ..good_session()
-    };
-    let no_context = pb::CreateSessionRequest {
-        context_syncs: vec![mount("", "/home/data")],
         ..good_session()
     };
     let unknown_action = pb::CreateSessionRequest {
         failure_action: 99,
         ..good_session()
     };
-    let unknown_mode = with_policy(pb::SyncPolicy {
-        upload_policy: Some(pb::UploadPolicy {
-            upload_mode: 99,
-            ..pb::UploadPolicy::default()
-        }),
-        ..pb::SyncPolicy::default()
-    });
-    let mut unknown_preset = good_session();
-    unknown_preset.context_syncs[0].preset = "production".to_owned();
-    let mut overlapping = good_session();
-    overlapping
-        .context_syncs
-        .push(mount("SdkCtx-2", "/home/data/deeper"));
-
     for (request, field) in [
         (no_image, "image_id"),
-        (no_context, "context_syncs[0].context_id"),
-        (path(""), "context_syncs[0].path"),
-        (path("home/data"), "context_syncs[0].path"),
-        (path("/home/../etc"), "context_syncs[0].path"),
-        (path("/opt/data"), "context_syncs[0].path"),
-        (overlapping, "context_syncs[1].path"),
-        (unknown_preset, "context_syncs[0].preset"),
-        (
-            mapping("data"),
-            "context_syncs[0].policy.mapping_policy.path",
-        ),
-        (
-            mapping("/home/a/.."),
-            "context_syncs[0].policy.mapping_policy.path",
-        ),
-        (
-            mapping("/opt/data"),
-            "context_syncs[0].policy.mapping_policy.path",
-        ),
-        (
-            white_list("*.log"),
-            "context_syncs[0].policy.bw_list.white_lists[0].path",
-        ),
-        (
-            recycle(0, "a?"),
-            "context_syncs[0].policy.recycle_policy.paths[0]",
-        ),
-        (
-            recycle(99, "a"),
-            "context_syncs[0].policy.recycle_policy.lifecycle",
-        ),
-        (
-            unknown_mode,
-            "context_syncs[0].policy.upload_policy.upload_mode",
-        ),
         (unknown_action, "failure_action"),
-        (idle(seconds(0)), "idle_timeout"),
-        (idle(seconds(24 * 3600 + 1)), "idle_timeout"),
-        (
-            idle(prost_types::Duration {
-                seconds: 5,
-                nanos: 500,
-            }),
-            "idle_timeout",
-        ),
+        (idle(0, 0), "idle_timeout"),
+        (idle(24 * 3600 + 1, 0), "idle_timeout"),
+        (idle(5, 500), "idle_timeout"),
         (labels("", "value"), "labels[\"\"]"),
         (labels("key", ""), "labels[\"key\"]"),
         (
@@ -162,6 +66,88 @@ async fn sessions_with_one_wrong_field() {
     ] {
         let status = create_session(&world, request).await;
         assert_refused(&world, &status, &[field]);
+    }
+}
+
+#[tokio::test]
+async fn context_syncs_with_one_wrong_field() {
+    let world = World::start().await;
+    let of = |context_syncs| pb::CreateSessionRequest {
+        context_syncs,
+        ..good_session()
+    };
+    let path = |path: &str| of(vec![mount("SdkCtx-1", path)]);
+    let unknown_preset = pb::ContextSync {
+        preset: "none".to_owned(),
+        ..mount("SdkCtx-1", "/home/data")
+    };
+    let overlapping = vec![
+        mount("SdkCtx-1", "/home/data"),
+        mount("SdkCtx-2", "/home/data/deeper"),
+    ];
+    for (request, field) in [
+        (
+            of(vec![mount("", "/home/data")]),
+            "context_syncs[0].context_id",
+        ),
+        (path(""), "context_syncs[0].path"),
+        (path("home/data"), "context_syncs[0].path"),
+        (path("/home/../etc"), "context_syncs[0].path"),
+        (path("/opt/data"), "context_syncs[0].path"),
+        (of(overlapping), "context_syncs[1].path"),
+        (of(vec![unknown_preset]), "context_syncs[0].preset"),
+    ] {
+        let status = create_session(&world, request).await;
+        assert_refused(&world, &status, &[field]);
+    }
+}
+
+#[tokio::test]
+async fn policies_with_one_wrong_field() {
+    let world = World::start().await;
+    let mapping = |path: &str| pb::SyncPolicy {
+        mapping_policy: Some(pb::MappingPolicy {
+            path: path.to_owned(),
+        }),
+        ..pb::SyncPolicy::default()
+    };
+    let white_list = pb::SyncPolicy {
+        bw_list: Some(pb::BwList {
+            white_lists: vec![pb::WhiteList {
+                path: "*.log".to_owned(),
+                exclude_paths: vec![],
+            }],
+        }),
+        ..pb::SyncPolicy::default()
+    };
+    let recycle = |lifecycle: i32, path: &str| pb::SyncPolicy {
+        recycle_policy: Some(pb::RecyclePolicy {
+            lifecycle,
+            paths: vec![path.to_owned()],
+        }),
+        ..pb::SyncPolicy::default()
+    };
+    let unknown_mode = pb::SyncPolicy {
+        upload_policy: Some(pb::UploadPolicy {
+            upload_mode: 99,
+            ..pb::UploadPolicy::default()
+        }),
+        ..pb::SyncPolicy::default()
+    };
+    for (policy, field) in [
+        (mapping("data"), "mapping_policy.path"),
+        (mapping("/home/a/.."), "mapping_policy.path"),
+        (mapping("/opt/data"), "mapping_policy.path"),
+        (white_list, "bw_list.white_lists[0].path"),
+        (recycle(0, "a?"), "recycle_policy.paths[0]"),
+        (recycle(99, "a"), "recycle_policy.lifecycle"),
+        (unknown_mode, "upload_policy.upload_mode"),
+    ] {
+        let mut request = good_session();
+        request.context_syncs[0].policy = Some(policy);
+        let status = create_session(&world, request).await;
+        let field = format!("context_syncs[0].policy.{field}");
+        assert_refused(&world, &status, &[field.as_str()]);
     }
 }
 
@@ -272,7 +258,6 @@ async fn syncs() {
         assert_refused(&world, &status, &[field]);
     }
 
-    use pb::wait_for_sync_request::Target;
     for (target, field) in [
         (None, "target"),
         (Some(Target::SessionId(String::new())), "session_id"),
@@ -314,7 +299,7 @@ async fn commands() {
         ),
         (
             spoilt(|request| {
-                request.environment = BTreeMap::from([("1A".to_owned(), "x".to_owned())])
+                request.environment = BTreeMap::from([("1A".to_owned(), "x".to_owned())]);
             }),
             "environment[\"1A\"]",
         ),
@@ -333,11 +318,11 @@ async fn a_forced_deletion_without_an_upload() {
     let world = World::start().await;
     let request = pb::DeleteSessionRequest {
         session_id: "s".to_owned(),
-        force: true,
+        delete_despite_failed_sync: true,
         ..pb::DeleteSessionRequest::default()
     };
     let status = world.delete_session(request).await.unwrap_err();
-    assert_refused(&world, &status, &["force"]);
+    assert_refused(&world, &status, &["delete_despite_failed_sync"]);
 }
 
 #[tokio::test]
@@ -348,13 +333,6 @@ async fn what_comes_with_a_later_release_says_so() {
         ..good_session()
     };
     let status = create_session(&world, request).await;
-    assert_eq!(status.code(), Code::Unimplemented);
-    let request = pb::KeepSessionAliveRequest::default();
-    let status = world
-        .sessions()
-        .keep_session_alive(within(request))
-        .await
-        .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     assert_eq!(world.emulator.requests().len(), 0);
 }

@@ -1,9 +1,13 @@
 //! End to end: real gRPC to a gateway, real HTTP to an emulated AGB, one file per capability.
 
+#![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
+
 mod bad_input;
 mod commands;
 mod contexts;
 mod cross_environment;
+mod faults;
+mod policies;
 mod reflection;
 mod sessions;
 mod support;

@@ -143,7 +143,7 @@ async fn browser_data_is_mounted_as_agb_s_sdk_does() {
     assert_eq!(
         paths,
         [
-            "/tmp/extensions",
+            "/tmp/extensions/",
             "/tmp/agb_browser_fingerprint",
             "/tmp/agb_browser_data"
         ]
@@ -334,11 +334,89 @@ async fn a_session_whose_upload_fails_is_not_deleted_unless_forced() {
     assert_eq!(alive.state(), pb::SessionState::Running);
 
     let request = pb::DeleteSessionRequest {
-        force: true,
+        delete_despite_failed_sync: true,
         ..request
     };
     let answer = world.delete_session(request).await.unwrap();
     assert_eq!(answer.sync_status.unwrap().state(), pb::SyncState::Failed);
+}
+
+#[tokio::test]
+async fn labels_are_set_read_and_filtered_by() {
+    let world = World::start().await;
+    let first = world.create_session(CODE_IMAGE, vec![]).await;
+    let second = world.create_session(CODE_IMAGE, vec![]).await;
+    let labels = BTreeMap::from([("team".to_owned(), "blue".to_owned())]);
+    let request = pb::SetSessionLabelsRequest {
+        session_id: first.clone(),
+        labels: labels.clone(),
+    };
+    world
+        .sessions()
+        .set_session_labels(within(request))
+        .await
+        .unwrap();
+    let request = pb::GetSessionLabelsRequest {
+        session_id: first.clone(),
+    };
+    let answer = world
+        .sessions()
+        .get_session_labels(within(request))
+        .await
+        .unwrap();
+    assert_eq!(answer.into_inner().labels, labels);
+    let list = |labels, skip, page_size| {
+        let request = pb::ListSessionsRequest {
+            labels,
+            skip,
+            page_size,
+            ..pb::ListSessionsRequest::default()
+        };
+        let world = &world;
+        async move {
+            world
+                .sessions()
+                .list_sessions(within(request))
+                .await
+                .unwrap()
+                .into_inner()
+        }
+    };
+    let found = list(labels, 0, 0).await;
+    assert_eq!(found.sessions.len(), 1);
+    assert_eq!(found.sessions[0].session_id, first);
+    assert_eq!(found.sessions[0].state(), pb::SessionState::Running);
+    let all = list(BTreeMap::new(), 0, 1).await;
+    assert_eq!((all.sessions.len(), all.total_size), (1, 2));
+    let rest = list(BTreeMap::new(), 1, 1).await;
+    let mut ids = [&all.sessions[0].session_id, &rest.sessions[0].session_id];
+    ids.sort();
+    let mut expected = [&first, &second];
+    expected.sort();
+    assert_eq!(ids, expected);
+    assert_eq!(list(BTreeMap::new(), 5, 1).await.sessions, []);
+}
+
+#[tokio::test]
+async fn a_session_is_kept_alive() {
+    let world = World::start().await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    let request = pb::KeepSessionAliveRequest { session_id };
+    world
+        .sessions()
+        .keep_session_alive(within(request))
+        .await
+        .unwrap();
+    assert_eq!(world.emulator.request_count("refreshSessionIdleTime"), 1);
+    let request = pb::KeepSessionAliveRequest {
+        session_id: "s-none".to_owned(),
+    };
+    let status = world
+        .sessions()
+        .keep_session_alive(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "SESSION_NOT_FOUND");
 }
 
 #[tokio::test]

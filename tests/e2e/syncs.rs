@@ -283,3 +283,37 @@ async fn the_status_of_a_finished_sync_of_all_contexts_is_success() {
     let status = status_of(&world, target).await.unwrap();
     assert_eq!(status.state(), pb::SyncState::Succeeded);
 }
+
+#[tokio::test]
+async fn a_watched_sync_tells_a_snapshot_then_changes_then_the_verdict() {
+    use pb::WatchSyncEvent::{Change, Snapshot, Verdict};
+    use tokio_stream::StreamExt as _;
+    let world = World::start().await;
+    let (session, _) = session(&world).await;
+    let started = start(&world, &session).await;
+    let request = pb::WatchSyncRequest {
+        target: Some(pb::watch_sync_request::Target::SyncToken(
+            started.sync_token,
+        )),
+        heartbeat_interval: None,
+    };
+    let events = world
+        .syncs()
+        .watch_sync(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let events: Vec<_> = events.map(Result::unwrap).collect().await;
+    assert_eq!(events.first().unwrap().event(), Snapshot);
+    let last = events.last().unwrap();
+    assert_eq!(last.event(), Verdict);
+    assert_eq!(
+        last.status.as_ref().unwrap().state(),
+        pb::SyncState::Succeeded
+    );
+    let between = &events[1..events.len() - 1];
+    assert!(
+        between.iter().all(|event| event.event() == Change),
+        "{between:?}"
+    );
+}

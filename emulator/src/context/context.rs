@@ -178,6 +178,16 @@ impl Context {
         self.apply_in_turn(changes)
     }
 
+    /// Stores the bytes under the path, in place of what was there.
+    pub(crate) fn put(&self, path: AbsolutePath, blob: Arc<Blob>, mode: u32) -> io::Result<()> {
+        self.apply(vec![FileChange::Put {
+            path,
+            blob,
+            mode,
+            packed: None,
+        }])
+    }
+
     /// Removes a file; false when there was none.
     pub(crate) fn remove(&self, path: &AbsolutePath) -> io::Result<bool> {
         let _turn = self.turn();

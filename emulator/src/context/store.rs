@@ -14,6 +14,9 @@ use crate::owner::OwnerId;
 use crate::path::AbsolutePath;
 use crate::storage::{Ledger, StorageError};
 
+/// Where the contexts of sessions themselves are; they are not listed.
+const INTERNAL_REGION: &str = "agb-emulator-internal";
+
 /// What every context needs to keep its files and to know the time.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -85,6 +88,13 @@ impl Contexts {
             context.files.switch(vec![(path, Some(file))]);
         }
         keeper.blobs.sweep(&named)?;
+        // Their sessions have ended with the process.
+        for (_, context) in table
+            .by_number
+            .extract_if(.., |_, context| context.region == INTERNAL_REGION)
+        {
+            context.delete()?;
+        }
         for context in table.by_number.values() {
             if context.summary().phase == Phase::Clearing {
                 context.finish_clearing()?;
@@ -101,6 +111,11 @@ impl Contexts {
     pub(crate) fn by_id(&self, owner: OwnerId, id: &str) -> Option<Arc<Context>> {
         self.lock()
             .find(|context| context.owner == owner && context.id == id)
+    }
+
+    /// A context whoever owns it.
+    pub(crate) fn any(&self, id: &str) -> Option<Arc<Context>> {
+        self.lock().find(|context| context.id == id)
     }
 
     pub(crate) fn by_name(&self, owner: OwnerId, region: &str, name: &str) -> Option<Arc<Context>> {
@@ -141,6 +156,12 @@ impl Contexts {
         Ok(context)
     }
 
+    /// A context that a session brings along itself: it is found by its id only.
+    /// Blocking.
+    pub(crate) fn internal(&self, owner: OwnerId, name: &str) -> io::Result<Arc<Context>> {
+        self.get_or_create(owner, INTERNAL_REGION, name)
+    }
+
     /// The owner's contexts from the given number on, at most `most`; the number to go on with; and how
     /// many there are in all.
     pub(crate) fn page(
@@ -150,7 +171,9 @@ impl Contexts {
         most: usize,
     ) -> (Vec<Arc<Context>>, Option<u64>, usize) {
         let table = self.lock();
-        let of_owner = |(_, context): &(&u64, &Arc<Context>)| context.owner == owner;
+        let of_owner = |(_, context): &(&u64, &Arc<Context>)| {
+            context.owner == owner && context.region != INTERNAL_REGION
+        };
         let total = table.by_number.iter().filter(of_owner).count();
         let mut rest = table.by_number.range(from..).filter(of_owner);
         let page = rest

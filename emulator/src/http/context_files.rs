@@ -95,6 +95,6 @@ pub(super) async fn delete(State(app): State<Arc<App>>, call: Call) -> Answer {
     }
 }
 
-fn read_path(parameter: &str, text: &str) -> Result<AbsolutePath, Refusal> {
+pub(super) fn read_path(parameter: &str, text: &str) -> Result<AbsolutePath, Refusal> {
     AbsolutePath::parse(text).map_err(|error| Refusal::invalid(format!("{parameter}: {error}")))
 }

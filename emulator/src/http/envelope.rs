@@ -88,14 +88,6 @@ impl Refusal {
         )
     }
 
-    pub(crate) fn unsupported(what: &str) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "UnsupportedOperation",
-            format!("{what} is not supported by the emulator"),
-        )
-    }
-
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Duration, sleep};
 
 use super::call::Call;
+use super::direct;
 use super::envelope::{Refusal, Unwritten};
 use crate::app::App;
 use crate::clock;
@@ -69,7 +70,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Ne
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
             query: query.clone(),
-            body: json.clone().flatten().unwrap_or_default(),
+            body: direct::without_token(json.clone().flatten().unwrap_or_default()),
         },
         length,
     );
@@ -96,7 +97,9 @@ pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Ne
 
     let answer = match (
         json,
-        bearer_key(&parts.headers).and_then(|key| app.owners.of_key(key)),
+        bearer_key(&parts.headers)
+            .and_then(|key| app.owners.of_key(key))
+            .or_else(|| direct::owner(&app, &parts)),
     ) {
         (None, _) => refuse_body(),
         (_, None) => refuse_key(),

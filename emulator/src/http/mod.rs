@@ -2,15 +2,23 @@
 //!
 //! The structs in here are AGB's wire format, as this crate reads it out of the official SDK.
 
+mod base_url;
+mod browser;
 mod call;
 mod context_files;
+mod context_urls;
 mod contexts;
+mod direct;
 mod envelope;
 mod gate;
+mod internal_contexts;
 mod labels;
+mod links;
 mod routes;
 mod server;
 mod sessions;
+mod storage;
+mod stream;
 mod sync;
 mod tools;
 

@@ -3,30 +3,21 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{any, get, post};
 
-use super::envelope::{Answer, Refusal};
-use super::{context_files, contexts, gate, labels, sessions, sync, tools};
+use super::envelope::Refusal;
+use super::{
+    browser, context_files, context_urls, contexts, direct, gate, internal_contexts, labels, links,
+    sessions, storage, stream, sync, tools,
+};
 use crate::app::App;
-
-/// Operations that AGB has and that are not there yet.
-const NOT_YET: [&str; 9] = [
-    "/sdk/GetContextFileUploadUrl",
-    "/sdk/GetContextFileDownloadUrl",
-    "/sdk/GetAndLoadInternalContext",
-    "/internet/getLink",
-    "/mcp/getLink",
-    "/internet/getCdpLink",
-    "/mcp/getMcpResource",
-    "/mcp/listTools",
-    "/browser/init",
-];
 
 /// AGB's API.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new()
+    let api = Router::new()
         .route("/sdk/GetContext", get(contexts::get))
         .route("/sdk/ListContexts", get(contexts::list))
         .route("/sdk/ModifyContext", post(contexts::rename))
@@ -34,6 +25,15 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/sdk/ClearContext", post(contexts::clear))
         .route("/sdk/DescribeContextFiles", post(context_files::list))
         .route("/sdk/DeleteContextFile", post(context_files::delete))
+        .route("/sdk/GetContextFileUploadUrl", post(context_urls::upload))
+        .route(
+            "/sdk/GetContextFileDownloadUrl",
+            post(context_urls::download),
+        )
+        .route(
+            "/sdk/GetAndLoadInternalContext",
+            post(internal_contexts::load),
+        )
         .route("/mcp/createSession", post(sessions::create))
         .route("/mcp/getSession", post(sessions::get))
         .route("/mcp/getSessionInfo", post(sessions::get_status))
@@ -45,19 +45,33 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/sdk/GetLabel", get(labels::get))
         .route("/sdk/SyncContext", post(sync::start))
         .route("/sdk/GetContextInfo", get(sync::look))
-        .route("/mcp", post(tools::call));
-    for path in NOT_YET {
-        router = router.route(path, not_yet());
-    }
-    router
+        .route("/mcp", post(tools::call))
+        .route("/mcp/listTools", post(tools::list))
+        .route("/mcp/getMcpResource", post(links::resource))
+        .route("/internet/getLink", get(links::get))
+        .route("/mcp/getLink", get(links::get))
+        .route("/internet/getCdpLink", post(browser::cdp_link))
+        .route("/browser/init", post(browser::init))
+        .route("/direct/{session}/callTool", post(direct::call))
         .fallback(no_operation)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), gate::pass));
+    // What is open to whoever has the URL: its signature or the session's token says so, not an API key.
+    Router::new()
+        .route(
+            "/storage/{context}/{*path}",
+            get(storage::get).put(storage::put),
+        )
+        .route("/link/{session}/{port}/{signature}", any(links::follow))
+        .route("/link/{session}/{port}/{signature}/", any(links::follow))
+        .route(
+            "/link/{session}/{port}/{signature}/{*rest}",
+            any(links::follow),
+        )
+        .route("/direct/{session}/ws", get(stream::open))
+        .layer(DefaultBodyLimit::disable())
+        .merge(api)
         .with_state(Arc::clone(app))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), gate::pass))
-}
-
-fn not_yet() -> MethodRouter<Arc<App>> {
-    any(async |uri: Uri| -> Answer { Err(Refusal::unsupported(uri.path())) })
 }
 
 async fn no_operation(uri: Uri) -> Refusal {

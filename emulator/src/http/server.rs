@@ -47,7 +47,8 @@ async fn serve_connection(stream: TcpStream, router: Router) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::select! {
         result = connection => {
             if let Err(error) = result {

@@ -8,13 +8,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Duration;
 
+use super::base_url::BaseUrl;
 use super::call::{Call, token};
+use super::direct;
 use super::envelope::{Answer, Refusal, Reply};
 use super::labels;
 use crate::app::App;
 use crate::fault::SyncDirection;
 use crate::session::{self, CreateRequest, Session, SessionStatus};
 use crate::sync::{Mount, TaskPlan};
+use crate::tool::Catalog;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,9 +46,9 @@ struct SessionBody {
     session_id: String,
 }
 
-pub(super) async fn create(State(app): State<Arc<App>>, call: Call) -> Answer {
-    // Every image is the same machine here.
-    call.required("imageId")?;
+pub(super) async fn create(State(app): State<Arc<App>>, base: BaseUrl, call: Call) -> Answer {
+    // Every image is the same machine here; it decides about the list of tools only.
+    let image = call.required("imageId")?.to_owned();
     let body: CreateBody = call.body()?;
     let labels = body
         .labels
@@ -74,6 +77,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, call: Call) -> Answer {
     };
     let request = CreateRequest {
         owner: call.owner,
+        image,
         labels: labels.unwrap_or_default(),
         mounts,
         idle_timeout: body.timeout.map(Duration::from_secs),
@@ -81,7 +85,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, call: Call) -> Answer {
     };
     match session::create(&app, request).await {
         Ok(session) => {
-            let mut data = describe(&app, &session);
+            let mut data = describe(&base, &session);
             data["success"] = json!(true);
             data["errMsg"] = json!("");
             data["taskId"] = json!("");
@@ -121,23 +125,31 @@ fn read_mounts(app: &App, call: &Call, list: &[WireMount]) -> Result<Vec<Arc<Mou
     Ok(mounts)
 }
 
-fn describe(app: &App, session: &Session) -> Value {
+fn describe(base: &BaseUrl, session: &Session) -> Value {
     json!({
         "sessionId": session.id,
         "appInstanceId": session.app_instance_id,
         "resourceId": session.resource_id,
-        "resourceUrl": format!("{}/resource/{}", app.url, session.resource_id),
+        "resourceUrl": resource_url(base, session),
         "status": session.status().as_str(),
-        "linkUrl": "",
-        "wsUrl": "",
-        "token": "",
-        "toolList": "",
+        "linkUrl": format!("{}{}", base.0, direct::path(&session.id)),
+        "wsUrl": format!("{}{}/ws", base.web_socket(), direct::path(&session.id)),
+        "token": session.token,
+        "toolList": Catalog::of_image(&session.image).names(),
     })
 }
 
-pub(super) async fn get(State(app): State<Arc<App>>, call: Call) -> Answer {
+pub(super) fn resource_url(base: &BaseUrl, session: &Session) -> String {
+    format!("{}/resource/{}", base.0, session.resource_id)
+}
+
+pub(super) async fn get(State(app): State<Arc<App>>, base: BaseUrl, call: Call) -> Answer {
     let session = named_session(&app, &call)?;
-    Ok(Reply::data(&describe(&app, &session)))
+    // What has ended still has a status for a while, but there is nothing left to describe.
+    if session.status() == SessionStatus::Finished {
+        return Err(Refusal::session_not_found(&session.id));
+    }
+    Ok(Reply::data(&describe(&base, &session)))
 }
 
 pub(super) async fn get_status(State(app): State<Arc<App>>, call: Call) -> Answer {
@@ -211,6 +223,12 @@ pub(super) async fn keep_alive(State(app): State<Arc<App>>, call: Call) -> Answe
     // Finding a session resets its idle timer.
     call.running_session(&app, call.required("sessionId")?)?;
     Ok(Reply::empty())
+}
+
+/// The session that the body names, while it runs.
+pub(super) fn named_running_session(app: &App, call: &Call) -> Result<Arc<Session>, Refusal> {
+    let session = named_session(app, call)?;
+    call.running_session(app, &session.id)
 }
 
 /// The session that the body names, in whatever state.

@@ -74,7 +74,7 @@ fn wanted_mounts(
     path: Option<&str>,
 ) -> Result<Vec<Arc<Mount>>, Refusal> {
     let (context_id, path) = match (context_id, path) {
-        (None, None) => return Ok(session.mounts.clone()),
+        (None, None) => return Ok(session.all_mounts()),
         (Some(context_id), Some(path)) => (context_id, path),
         _ => {
             return Err(Refusal::invalid(
@@ -85,13 +85,13 @@ fn wanted_mounts(
     let path =
         AbsolutePath::parse(path).map_err(|error| Refusal::invalid(format!("path: {error}")))?;
     let mount = session
-        .mounts
-        .iter()
+        .all_mounts()
+        .into_iter()
         .find(|mount| mount.context.id == context_id && mount.path == path)
         .ok_or_else(|| {
             Refusal::context_not_found(&format!("{context_id} is not mounted at {path}"))
         })?;
-    Ok(vec![Arc::clone(mount)])
+    Ok(vec![mount])
 }
 
 pub(super) async fn look(State(app): State<Arc<App>>, call: Call) -> Answer {

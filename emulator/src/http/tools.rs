@@ -1,4 +1,4 @@
-//! The route for tool calls.
+//! The list of tools, and the route for tool calls through the API.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::envelope::{Answer, Refusal, Reply};
 use crate::app::App;
-use crate::tool::{self, ToolError};
+use crate::session::Session;
+use crate::tool::{self, Catalog, ToolError};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,19 +31,29 @@ pub(super) async fn call(State(app): State<Arc<App>>, call: Call) -> Answer {
         }
     }
     let session = call.running_session(&app, &body.session_id)?;
-    let arguments = read_arguments(body.args)?;
-    let result = tool::call(&app, &session, &body.name, arguments).await;
+    let result = use_tool(&app, &session, &body.name, body.args).await?;
+    Ok(Reply::data(&result))
+}
+
+/// Calls a tool. What it says is in MCP's terms, also when it is an error of its own.
+pub(super) async fn use_tool(
+    app: &Arc<App>,
+    session: &Arc<Session>,
+    name: &str,
+    arguments: Option<Value>,
+) -> Result<Value, Refusal> {
+    let result = tool::call(app, session, name, read_arguments(arguments)?).await;
     // A call keeps a session busy until it ends, however long it took.
     session.touch();
     match result {
-        Ok(output) => Ok(Reply::data(&json!({
+        Ok(output) => Ok(json!({
             "isError": output.is_error,
             "content": [{ "type": "text", "text": output.text }],
-        }))),
+        })),
         Err(ToolError::Unknown) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
             "InvalidTool.NotFound",
-            format!("tool not found: {}", body.name),
+            format!("tool not found: {name}"),
         )),
         Err(ToolError::Arguments(error)) => Err(Refusal::invalid(format!("args: {error}"))),
         Err(ToolError::SessionEnded) => Err(Refusal::session_not_found(&session.id)),
@@ -52,6 +63,12 @@ pub(super) async fn call(State(app): State<Arc<App>>, call: Call) -> Answer {
             error.to_string(),
         )),
     }
+}
+
+/// The tools of an image, as JSON text.
+pub(super) async fn list(call: Call) -> Answer {
+    let image = call.required("imageId")?;
+    Ok(Reply::data(&Catalog::of_image(image).describe()))
 }
 
 /// Arguments come as JSON text; an object is taken as well.

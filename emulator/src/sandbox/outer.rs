@@ -1,4 +1,4 @@
-//! The outer helper: gives up root, makes the namespaces, starts the inner helper in them and waits for it.
+//! The outer helper: gives up root, makes the namespaces, starts the first process in them and waits for it.
 
 use std::fmt::Display;
 use std::fs;
@@ -10,7 +10,7 @@ use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
 
 use super::protocol::{Control, OuterSpec, Report};
-use super::{INNER_ARGUMENT, user_map};
+use super::{FIRST_ARGUMENT, user_map};
 
 pub(super) fn run() -> ! {
     close_inherited();
@@ -44,14 +44,14 @@ fn isolate(spec: &OuterSpec) -> Result<(), String> {
     .map_err(during("making namespaces"))?;
     user_map::write(0, user, group).map_err(during("mapping the user"))?;
     // The child is the first process of the new process namespace: it ends, and all in there end with it.
-    let mut inner = Command::new("/proc/self/exe")
-        .arg(INNER_ARGUMENT)
+    let mut first = Command::new("/proc/self/exe")
+        .arg(FIRST_ARGUMENT)
         .env_clear()
         .spawn()
-        .map_err(during("starting the inner helper"))?;
-    inner
+        .map_err(during("starting the first process"))?;
+    first
         .wait()
-        .map_err(during("waiting for the inner helper"))?;
+        .map_err(during("waiting for the first process"))?;
     Ok(())
 }
 

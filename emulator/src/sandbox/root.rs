@@ -19,8 +19,16 @@ const ROOT: &str = "root";
 /// The host's programs and libraries: bound where they are folders, copied where they are links into `/usr`.
 const PROGRAM_FOLDERS: [&str; 6] = ["usr", "bin", "sbin", "lib", "lib32", "lib64"];
 /// What programs need of the host's `/etc`; nothing in it is secret.
-const ETC_ENTRIES: [&str; 6] = [
+const ETC_ENTRIES: [&str; 14] = [
+    "R",
     "alternatives",
+    "chromium",
+    "chromium.d",
+    "fonts",
+    "java-11-openjdk",
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "java-25-openjdk",
     "ld.so.cache",
     "localtime",
     "mime.types",

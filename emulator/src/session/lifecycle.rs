@@ -2,22 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{RwLock, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
+use super::internal;
 use super::state::{Session, SessionStatus};
 use crate::app::App;
+use crate::browser::Browser;
 use crate::fault::SyncDirection;
 use crate::ids;
 use crate::owner::OwnerId;
+use crate::sandbox::Machine;
 use crate::sync::{Mount, TaskBook, TaskPlan, start_tasks};
+use crate::tool::Watched;
 use crate::world::World;
 
 /// What a new session shall be.
 pub(crate) struct CreateRequest {
     pub(crate) owner: OwnerId,
+    pub(crate) image: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) mounts: Vec<Arc<Mount>>,
     pub(crate) idle_timeout: Option<Duration>,
@@ -41,14 +47,28 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
     .await
     .map_err(io::Error::other)??;
     let now = Instant::now();
+    let resource_id = ids::resource_id();
+    let machine = Machine::new(
+        app.sandbox.clone(),
+        world.folder(),
+        &resource_id,
+        app.config.session_disk_bytes,
+    );
     let session = Arc::new(Session {
         id,
         owner: request.owner,
-        resource_id: ids::resource_id(),
+        image: request.image,
+        token: ids::token(),
+        resource_id,
         app_instance_id: ids::app_instance_id(),
         labels: Mutex::new(request.labels),
         world,
+        machine,
         mounts: request.mounts,
+        internal_mounts: Mutex::default(),
+        watched: Watched::default(),
+        browser: Browser::default(),
+        code_runs: AtomicU64::new(0),
         tasks: TaskBook::default(),
         in_use: RwLock::default(),
         life_ends: now + app.config.max_session_life,
@@ -102,8 +122,10 @@ pub(crate) fn release(app: &Arc<App>, session: &Arc<Session>, uploads: &TaskPlan
 }
 
 async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPlan) {
-    // The commands see that the session is ending; wait until the last of them is gone.
+    // The commands see that the session is ending; wait until the last of them is gone. Then what they left
+    // running goes, so that nothing changes any more while it is uploaded.
     drop(session.in_use.write().await);
+    session.machine.end().await;
     let uploaded = session
         .mounts
         .iter()
@@ -125,6 +147,7 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
             "the folder of a released session was not removed"
         ),
     }
+    internal::remove(&app, &session).await;
     sleep(app.config.finished_retention).await;
     app.sessions.remove(&session.id);
 }

@@ -1,13 +1,17 @@
 //! One session: who it is, how it stands, and what is mounted in it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{RwLock, watch};
 use tokio::time::{Duration, Instant};
 
+use crate::browser::Browser;
 use crate::owner::OwnerId;
+use crate::sandbox::Machine;
 use crate::sync::{Mount, TaskBook};
+use crate::tool::Watched;
 use crate::world::World;
 
 /// How a session stands. It only ever moves on.
@@ -37,8 +41,20 @@ pub(crate) struct Session {
     pub(crate) resource_id: String,
     pub(crate) app_instance_id: String,
     pub(crate) labels: Mutex<BTreeMap<String, String>>,
+    pub(crate) image: String,
+    /// Opens the direct route to the session's tools.
+    pub(crate) token: String,
     pub(crate) world: World,
+    /// Where its commands run.
+    pub(crate) machine: Machine,
+    /// What the mounts of its creation are.
     pub(crate) mounts: Vec<Arc<Mount>>,
+    /// What was mounted later, by type.
+    pub(crate) internal_mounts: Mutex<BTreeMap<String, Arc<Mount>>>,
+    pub(crate) watched: Watched,
+    pub(crate) browser: Browser,
+    /// How often it has run code.
+    pub(crate) code_runs: AtomicU64,
     pub(crate) tasks: TaskBook,
     /// Held for reading by every command and file operation; the release waits for them to be gone.
     pub(crate) in_use: RwLock<()>,
@@ -49,6 +65,19 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Everything that is mounted, whenever it was.
+    pub(crate) fn all_mounts(&self) -> Vec<Arc<Mount>> {
+        let internal = self
+            .internal_mounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.mounts
+            .iter()
+            .chain(internal.values())
+            .map(Arc::clone)
+            .collect()
+    }
+
     pub(crate) fn status(&self) -> SessionStatus {
         *self.status.borrow()
     }

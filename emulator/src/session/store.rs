@@ -91,6 +91,7 @@ impl Sessions {
         }
         for session in sessions {
             drop(session.in_use.write().await);
+            session.machine.end().await;
         }
     }
 

@@ -1,138 +1,77 @@
-//! The file tools. They work on the session's own folders, `/tmp` and `/home`; the system's files are not in
-//! their reach. Links are followed, but never out of the session.
+//! The file tools. They see the session's files as its commands do.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
-use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{ToolError, ToolOutput};
-use crate::path::AbsolutePath;
+use crate::sandbox::{FileRequest, Request, Snapshot};
 use crate::session::{Session, SessionStatus};
-use crate::world::{EntryKind, WriteMode};
 
-/// The most that one call reads, in bytes.
-const MAX_READ: u64 = 16 * 1024 * 1024;
+/// Every file tool.
+pub(super) const NAMES: [&str; 11] = [
+    "read_file",
+    "write_file",
+    "list_directory",
+    "get_file_info",
+    "create_directory",
+    "move_file",
+    "delete_file",
+    "edit_file",
+    "read_multiple_files",
+    "search_files",
+    CHANGES,
+];
+const CHANGES: &str = "get_file_change";
+/// How many folders of one session can be watched.
+const MAX_WATCHED: usize = 64;
 
-#[derive(Deserialize)]
-pub(super) struct ReadArguments {
-    path: String,
-    #[serde(default)]
-    offset: u64,
-    /// 0 for the rest of the file.
-    #[serde(default)]
-    length: u64,
-    format: Option<String>,
-}
+/// How the folders that a session watches looked when they were last asked about.
+#[derive(Debug, Default)]
+pub(crate) struct Watched(Mutex<HashMap<String, Snapshot>>);
 
-#[derive(Deserialize)]
-pub(super) struct WriteArguments {
-    path: String,
-    content: String,
-    mode: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct ListArguments {
-    path: String,
-}
-
-pub(super) async fn read(
+pub(super) async fn call(
     session: &Arc<Session>,
-    arguments: ReadArguments,
+    name: &str,
+    mut arguments: Value,
 ) -> Result<ToolOutput, ToolError> {
-    on_files(session, move |session| {
-        let mut file = session.world.open_for_reading(&path(&arguments.path)?)?;
-        let bytes = read_part(&mut file, arguments.offset, arguments.length)?;
-        Ok(match arguments.format.as_deref() {
-            Some("binary") => STANDARD.encode(bytes),
-            _ => String::from_utf8_lossy(&bytes).into_owned(),
-        })
-    })
-    .await
-}
-
-pub(super) async fn write(
-    session: &Arc<Session>,
-    arguments: WriteArguments,
-) -> Result<ToolOutput, ToolError> {
-    on_files(session, move |session| {
-        let mode = match arguments.mode.as_deref() {
-            None | Some("overwrite") => WriteMode::Overwrite,
-            Some("append") => WriteMode::Append,
-            Some(other) => {
-                return Err(io::Error::other(format!(
-                    "mode must be overwrite or append, not {other}"
-                )));
-            }
-        };
-        let mut file = session
-            .world
-            .open_for_writing(&path(&arguments.path)?, mode)?;
-        file.write_all(arguments.content.as_bytes())?;
-        Ok(format!("Successfully wrote to {}", arguments.path))
-    })
-    .await
-}
-
-pub(super) async fn list(
-    session: &Arc<Session>,
-    arguments: ListArguments,
-) -> Result<ToolOutput, ToolError> {
-    on_files(session, move |session| {
-        let mut listing = String::new();
-        for (name, kind) in session.world.list(&path(&arguments.path)?)? {
-            let kind = match kind {
-                EntryKind::Folder => "[DIR]",
-                EntryKind::Other => "[FILE]",
-            };
-            let _ = writeln!(listing, "{kind} {name}");
-        }
-        Ok(listing)
-    })
-    .await
-}
-
-/// Does file work where it may block, while the session cannot go away. What goes wrong is the tool's own error.
-async fn on_files(
-    session: &Arc<Session>,
-    work: impl FnOnce(&Session) -> io::Result<String> + Send + 'static,
-) -> Result<ToolOutput, ToolError> {
+    arguments["tool"] = json!(name);
+    // A null stands for an argument that was left out.
+    if let Value::Object(arguments) = &mut arguments {
+        arguments.retain(|_, value| !value.is_null());
+    }
+    let request: FileRequest = serde_json::from_value(arguments)?;
     let _in_use = session.in_use.read().await;
     if session.status() != SessionStatus::Running {
         return Err(ToolError::SessionEnded);
     }
-    let session = Arc::clone(session);
-    match tokio::task::spawn_blocking(move || work(&session)).await {
-        Ok(Ok(text)) => Ok(ToolOutput::text(text)),
-        Ok(Err(error)) => Ok(ToolOutput::error(error.to_string())),
-        Err(error) => Ok(ToolOutput::error(error.to_string())),
-    }
-}
-
-fn path(text: &str) -> io::Result<AbsolutePath> {
-    AbsolutePath::parse(text).map_err(|error| io::Error::other(format!("{text}: {error}")))
-}
-
-fn read_part(file: &mut File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(offset))?;
-    let most = if length == 0 {
-        MAX_READ
-    } else {
-        length.min(MAX_READ)
+    let watched = match &request {
+        FileRequest::GetFileChange { path } => Some(path.clone()),
+        _ => None,
     };
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes)?;
-    let cut = bytes.len() as u64 == MAX_READ && file.read_at(&mut [0], offset + MAX_READ)? > 0;
-    if cut && (length == 0 || length > MAX_READ) {
-        return Err(io::Error::other(format!(
-            "more than {MAX_READ} bytes: read it in parts"
-        )));
+    let answer = session.machine.ask(Request::Files(request)).await?;
+    Ok(match (watched, answer) {
+        (Some(path), Ok(snapshot)) => session.watched.changes(path, &snapshot)?.into(),
+        (_, answer) => answer.into(),
+    })
+}
+
+impl Watched {
+    /// The changes since the last call for this path, as JSON; the first call has none.
+    fn changes(&self, path: String, snapshot: &str) -> serde_json::Result<Result<String, String>> {
+        let now: Snapshot = serde_json::from_str(snapshot)?;
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.len() >= MAX_WATCHED && !watched.contains_key(&path) {
+            return Ok(Err(format!(
+                "more than {MAX_WATCHED} folders cannot be watched at once"
+            )));
+        }
+        let changes = match watched.get(&path) {
+            Some(before) => now.since(before),
+            None => Vec::new(),
+        };
+        watched.insert(path, now);
+        serde_json::to_string(&changes).map(Ok)
     }
-    Ok(bytes)
 }

@@ -1,11 +1,20 @@
 //! The tools that a session offers.
 
+mod catalog;
+mod code;
 mod file;
+mod interpreter;
+mod metrics;
 mod shell;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+pub(crate) use catalog::Catalog;
+pub(crate) use code::{RunCode, run as run_code};
+pub(crate) use file::Watched;
 
 use crate::app::App;
 use crate::sandbox::CannotIsolate;
@@ -40,25 +49,37 @@ pub(crate) async fn call(
 ) -> Result<ToolOutput, ToolError> {
     match name {
         "shell" => shell::call(app, session, serde_json::from_value(arguments)?).await,
-        "read_file" => file::read(session, serde_json::from_value(arguments)?).await,
-        "write_file" => file::write(session, serde_json::from_value(arguments)?).await,
-        "list_directory" => file::list(session, serde_json::from_value(arguments)?).await,
+        "run_code" => code::call(app, session, serde_json::from_value(arguments)?).await,
+        "get_metrics" => metrics::call(session).await,
+        "stopChrome" => crate::browser::stop(session).await,
+        _ if file::NAMES.contains(&name) => file::call(session, name, arguments).await,
         _ => Err(ToolError::Unknown),
     }
 }
 
+/// The environment that commands find.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    shell::environment(BTreeMap::new()).unwrap_or_default()
+}
+
 impl ToolOutput {
-    fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self {
             is_error: false,
             text: text.into(),
         }
     }
 
-    fn error(text: impl Into<String>) -> Self {
+    pub(crate) fn error(text: impl Into<String>) -> Self {
         Self {
             is_error: true,
             text: text.into(),
         }
+    }
+}
+
+impl From<Result<String, String>> for ToolOutput {
+    fn from(answer: Result<String, String>) -> Self {
+        answer.map_or_else(Self::error, Self::text)
     }
 }

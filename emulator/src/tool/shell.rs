@@ -9,7 +9,7 @@ use tokio::time::Duration;
 use super::{ToolError, ToolOutput};
 use crate::app::App;
 use crate::ids;
-use crate::sandbox::{CommandEnd, CommandLimits, InnerSpec};
+use crate::sandbox::{CommandEnd, CommandLimits, CommandSpec, Kind, Output};
 use crate::session::{Session, SessionStatus};
 
 /// The SDK's default, in milliseconds.
@@ -18,7 +18,19 @@ const DEFAULT_TIMEOUT_MS: u64 = 1000;
 const TIMED_OUT: i32 = 124;
 /// The exit code of a command that could not be started, as a shell has it.
 const NOT_STARTED: i32 = 126;
-const HOME: &str = "/home/agb";
+/// The exit code of a command that was killed.
+const KILLED: i32 = 137;
+/// The exit code of a command that tried to make a file longer than it may be (SIGXFSZ).
+const FILE_TOO_LARGE: i32 = 153;
+pub(super) const HOME: &str = "/home/agb";
+const SHELL: &str = "/bin/bash";
+
+/// What a command printed.
+#[derive(Default)]
+struct Kept {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
 
 #[derive(Deserialize)]
 pub(super) struct Arguments {
@@ -47,38 +59,71 @@ pub(super) async fn call(
         Ok(environment) => environment,
         Err(problem) => return Ok(result(NOT_STARTED, &[], problem.as_bytes())),
     };
-    let spec = InnerSpec {
-        hostname: session.resource_id.clone(),
-        program: "/bin/sh".to_owned(),
+    let spec = CommandSpec {
+        program: SHELL.to_owned(),
         arguments: vec!["-c".to_owned(), arguments.command],
         working_directory: arguments
             .cwd
             .filter(|cwd| !cwd.is_empty())
             .unwrap_or_else(|| HOME.to_owned()),
         environment,
+        ..CommandSpec::default()
     };
-    match app
-        .sandbox
-        .run(session.world.folder(), &spec, limits, session.ending())
-        .await?
-    {
-        CommandEnd::Exited {
-            code,
-            stdout,
-            stderr,
-        } => Ok(result(code, &stdout, &stderr)),
-        CommandEnd::NotStarted { reason } => Ok(result(NOT_STARTED, &[], reason.as_bytes())),
-        CommandEnd::TimedOut { stdout, mut stderr } => {
+    let mut output = Kept::default();
+    let end = session
+        .machine
+        .run(spec, limits, &mut output, session.ending())
+        .await?;
+    let Kept { stdout, mut stderr } = output;
+    let code = match end {
+        CommandEnd::Exited { code, .. } => {
+            if code == FILE_TOO_LARGE {
+                stderr.extend(b"the session's disk has no room for so large a file");
+            }
+            code
+        }
+        CommandEnd::NotStarted(reason) => {
+            stderr.extend(reason.bytes());
+            NOT_STARTED
+        }
+        CommandEnd::TimedOut => {
             stderr.extend(
                 format!("command timed out after {} ms", limits.duration.as_millis()).bytes(),
             );
-            Ok(result(TIMED_OUT, &stdout, &stderr))
+            TIMED_OUT
         }
-        CommandEnd::Stopped => Err(ToolError::SessionEnded),
+        CommandEnd::DiskFull(bytes) => {
+            stderr.extend(disk_full(bytes).bytes());
+            KILLED
+        }
+        CommandEnd::Killed => {
+            stderr.extend(b"the command was killed");
+            KILLED
+        }
+        CommandEnd::Stopped => return Err(ToolError::SessionEnded),
+    };
+    Ok(result(code, &stdout, &stderr))
+}
+
+/// What is told when a session was stopped from filling its disk.
+pub(super) fn disk_full(bytes: u64) -> String {
+    format!("disk quota exceeded: the session has {bytes} bytes; its processes were ended")
+}
+
+impl Output for Kept {
+    fn take(&mut self, kind: Kind, bytes: &[u8]) {
+        match kind {
+            Kind::Stdout => self.stdout.extend_from_slice(bytes),
+            Kind::Stderr => self.stderr.extend_from_slice(bytes),
+            Kind::Message => {}
+        }
     }
 }
 
-fn environment(asked: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+/// The environment that commands find, with what the caller adds.
+pub(super) fn environment(
+    asked: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, String> {
     let mut environment = BTreeMap::from(
         [
             ("HOME", HOME),
@@ -87,7 +132,7 @@ fn environment(asked: BTreeMap<String, String>) -> Result<BTreeMap<String, Strin
                 "PATH",
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             ),
-            ("SHELL", "/bin/sh"),
+            ("SHELL", SHELL),
             ("USER", "agb"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),

@@ -7,7 +7,6 @@
 //! A session's folder holds `files/tmp` and `files/home` (what the session sees), `stage` (files on their way
 //! in, on the same file system, so that they appear whole) and `root` (the empty mount point of its world).
 
-mod access;
 mod folder;
 mod stamp;
 
@@ -19,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
-pub(crate) use self::access::{EntryKind, WriteMode};
 pub(crate) use self::folder::Folder;
 pub(crate) use self::stamp::{OpenFile, Stamp};
 use crate::path::AbsolutePath;

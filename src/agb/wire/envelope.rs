@@ -16,6 +16,8 @@ pub struct Envelope {
     pub message: String,
     /// AGB's id of the request.
     pub request_id: String,
+    /// The HTTP status that AGB means, where it tells.
+    pub http_status: Option<u16>,
     /// What stands beside `data` in lists.
     pub page: Page,
     /// What was asked for.
@@ -57,6 +59,10 @@ impl Envelope {
         };
         Some(Self {
             success: fields.get("success").and_then(Value::as_bool),
+            http_status: fields
+                .get("httpStatusCode")
+                .and_then(Value::as_u64)
+                .and_then(|status| u16::try_from(status).ok()),
             code: text(&mut fields, "code"),
             message: text(&mut fields, "message"),
             request_id: text(&mut fields, "requestId"),

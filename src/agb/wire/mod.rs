@@ -30,9 +30,10 @@ pub use session::{
     SessionInfoData, SetLabel,
 };
 pub use sync::{ContextInfoData, GetContextInfo, SyncContext};
+pub use time::timestamp;
 pub use tool::{
-    CallTool, CallToolDirect, DirectToolData, ListTools, ListedTool, ShellOutput, ToolContent,
-    ToolResult, ToolServer, tool_servers,
+    CallTool, CallToolDirect, ListTools, ListedTool, ShellOutput, ToolContent, ToolResult,
+    direct_tool_result, tool_servers,
 };
 
 /// A request of one operation: its parameters by AGB's names. What is `None` is left out.
@@ -51,6 +52,25 @@ impl<'de> Deserialize<'de> for NoData {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         serde::de::IgnoredAny::deserialize(deserializer).map(|_ignored| Self)
     }
+}
+
+/// Reads a null as the type's default: AGB writes null where it has nothing to say.
+fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a text that nothing depends on: a number is written out, and anything else is empty. A session that was created must
+/// not be lost because something beside its id has another shape.
+fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    })
 }
 
 /// Declares which row of the table a request belongs to.

@@ -1,22 +1,20 @@
 //! The policy text: the JSON text that AGB wants for each context of a new session.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::domain::{
-    DownloadStrategy, Lifecycle, RecyclePolicy, SyncPolicy, UploadMode, UploadStrategy,
-};
+use crate::domain::SyncPolicy;
 
 /// The exact text that AGB gets for a policy. All parts are written out but `mappingPolicy`, which is there only when asked for.
 pub fn policy_text(policy: &SyncPolicy) -> String {
     let mut text = json!({
         "uploadPolicy": {
             "autoUpload": policy.upload.auto_upload,
-            "uploadStrategy": upload_strategy(policy.upload.strategy),
-            "uploadMode": upload_mode(policy.upload.mode),
+            "uploadStrategy": policy.upload.strategy.as_agb(),
+            "uploadMode": policy.upload.mode.as_agb(),
         },
         "downloadPolicy": {
             "autoDownload": policy.download.auto_download,
-            "downloadStrategy": download_strategy(policy.download.strategy),
+            "downloadStrategy": policy.download.strategy.as_agb(),
         },
         "deletePolicy": {"syncLocalFile": policy.delete.sync_local_file},
         "extractPolicy": {
@@ -24,7 +22,10 @@ pub fn policy_text(policy: &SyncPolicy) -> String {
             "deleteSrcFile": policy.extract.delete_src_file,
             "extractToCurrentFolder": policy.extract.extract_to_current_folder,
         },
-        "recyclePolicy": recycle_policy(&policy.recycle),
+        "recyclePolicy": {
+            "lifecycle": policy.recycle.lifecycle.as_agb(),
+            "paths": policy.recycle.paths,
+        },
         "bwList": {"whiteLists": policy.bw_list.white_lists.iter().map(|white_list| json!({
             "path": white_list.path,
             "excludePaths": white_list.exclude_paths,
@@ -36,48 +37,15 @@ pub fn policy_text(policy: &SyncPolicy) -> String {
     text.to_string()
 }
 
-fn recycle_policy(policy: &RecyclePolicy) -> Value {
-    json!({"lifecycle": lifecycle(policy.lifecycle), "paths": policy.paths})
-}
-
-fn upload_strategy(strategy: UploadStrategy) -> &'static str {
-    match strategy {
-        UploadStrategy::BeforeResourceRelease => "UploadBeforeResourceRelease",
-    }
-}
-
-fn upload_mode(mode: UploadMode) -> &'static str {
-    match mode {
-        UploadMode::File => "File",
-        UploadMode::Archive => "Archive",
-    }
-}
-
-fn download_strategy(strategy: DownloadStrategy) -> &'static str {
-    match strategy {
-        DownloadStrategy::Async => "DownloadAsync",
-    }
-}
-
-fn lifecycle(lifecycle: Lifecycle) -> &'static str {
-    match lifecycle {
-        Lifecycle::Days1 => "Lifecycle_1Day",
-        Lifecycle::Days3 => "Lifecycle_3Days",
-        Lifecycle::Days5 => "Lifecycle_5Days",
-        Lifecycle::Days10 => "Lifecycle_10Days",
-        Lifecycle::Days15 => "Lifecycle_15Days",
-        Lifecycle::Days30 => "Lifecycle_30Days",
-        Lifecycle::Days90 => "Lifecycle_90Days",
-        Lifecycle::Days180 => "Lifecycle_180Days",
-        Lifecycle::Days360 => "Lifecycle_360Days",
-        Lifecycle::Forever => "Lifecycle_Forever",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
-    use crate::domain::{BwList, MappingPolicy, MountPath, WhiteList};
+    use crate::domain::{
+        BwList, DeletePolicy, DownloadPolicy, ExtractPolicy, Lifecycle, MappingPolicy, MountPath,
+        RecyclePolicy, UploadMode, UploadPolicy, WhiteList,
+    };
 
     fn text(policy: &SyncPolicy) -> Value {
         serde_json::from_str(&policy_text(policy)).unwrap()
@@ -94,6 +62,45 @@ mod tests {
                 "deletePolicy": {"syncLocalFile": true},
                 "extractPolicy": {"extract": true, "deleteSrcFile": true, "extractToCurrentFolder": false},
                 "recyclePolicy": {"lifecycle": "Lifecycle_Forever", "paths": [""]},
+                "bwList": {"whiteLists": []},
+            })
+        );
+    }
+
+    #[test]
+    fn every_field_finds_its_place() {
+        let policy = SyncPolicy {
+            upload: UploadPolicy {
+                auto_upload: false,
+                mode: UploadMode::Archive,
+                ..UploadPolicy::default()
+            },
+            download: DownloadPolicy {
+                auto_download: false,
+                ..DownloadPolicy::default()
+            },
+            delete: DeletePolicy {
+                sync_local_file: false,
+            },
+            extract: ExtractPolicy {
+                extract: false,
+                delete_src_file: false,
+                extract_to_current_folder: true,
+            },
+            recycle: RecyclePolicy {
+                lifecycle: Lifecycle::Days30,
+                paths: vec!["/logs".to_owned()],
+            },
+            ..SyncPolicy::default()
+        };
+        assert_eq!(
+            text(&policy),
+            json!({
+                "uploadPolicy": {"autoUpload": false, "uploadStrategy": "UploadBeforeResourceRelease", "uploadMode": "Archive"},
+                "downloadPolicy": {"autoDownload": false, "downloadStrategy": "DownloadAsync"},
+                "deletePolicy": {"syncLocalFile": false},
+                "extractPolicy": {"extract": false, "deleteSrcFile": false, "extractToCurrentFolder": true},
+                "recyclePolicy": {"lifecycle": "Lifecycle_30Days", "paths": ["/logs"]},
                 "bwList": {"whiteLists": []},
             })
         );

@@ -4,34 +4,34 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{NoData, call};
+use super::{NoData, call, lenient, nullable};
 use crate::domain::{Session, SessionState};
 
 /// Creates a session.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CreateSession<'a> {
+pub struct CreateSession {
     /// The image.
-    pub image_id: &'a str,
+    pub image_id: String,
     /// The labels as JSON text.
     pub labels: Option<String>,
     /// The contexts to mount.
-    pub persistence_data_list: Option<Vec<PersistenceData<'a>>>,
+    pub persistence_data_list: Option<Vec<PersistenceData>>,
     /// AGB's id of a session policy.
-    pub mcp_policy_id: Option<&'a str>,
+    pub mcp_policy_id: Option<String>,
     /// After how many idle seconds the session is released.
     pub timeout: Option<u64>,
 }
-call!(CreateSession<'_> => CREATE_SESSION, CreatedSessionData);
+call!(CreateSession => CREATE_SESSION, CreatedSessionData);
 
 /// A context to mount.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PersistenceData<'a> {
+pub struct PersistenceData {
     /// AGB's id of the context.
-    pub context_id: &'a str,
+    pub context_id: String,
     /// Where to mount it.
-    pub path: &'a str,
+    pub path: String,
     /// The policy as JSON text.
     pub policy: String,
 }
@@ -77,7 +77,7 @@ pub struct ListSession<'a> {
     /// AGB's token of the page.
     pub next_token: Option<&'a str>,
     /// The labels to filter by, as JSON text.
-    pub labels: Option<String>,
+    pub labels: &'a str,
     /// Whether ended sessions are listed too.
     pub is_all: Option<bool>,
 }
@@ -155,10 +155,13 @@ pub struct CreatedSessionData {
     /// `false`: the creation failed, although the envelope says otherwise.
     pub success: Option<bool>,
     /// Why it failed.
+    #[serde(deserialize_with = "lenient")]
     pub err_msg: String,
     /// AGB's id of the task that creates it.
+    #[serde(deserialize_with = "lenient")]
     pub task_id: String,
     /// Its address in AGB's network.
+    #[serde(deserialize_with = "lenient")]
     pub network_interface_ip: String,
 }
 
@@ -169,12 +172,16 @@ pub struct SessionData {
     /// AGB's id.
     pub session_id: String,
     /// AGB's word for the state.
+    #[serde(deserialize_with = "lenient")]
     pub status: String,
     /// AGB's page for people.
-    pub resource_url: String,
+    #[serde(deserialize_with = "nullable")]
+    pub resource_url: SecretString,
     /// AGB's id of the instance.
+    #[serde(deserialize_with = "lenient")]
     pub app_instance_id: String,
     /// AGB's id of the machine.
+    #[serde(deserialize_with = "lenient")]
     pub resource_id: String,
     /// The session's own link, for direct tool calls.
     pub link_url: SecretString,
@@ -244,7 +251,7 @@ pub struct ResourceData {
     /// AGB's id of the session.
     pub session_id: String,
     /// AGB's page for people.
-    pub resource_url: String,
+    pub resource_url: SecretString,
     /// The desktop, where there is one.
     pub desktop_info: Option<DesktopInfoData>,
 }
@@ -254,16 +261,22 @@ pub struct ResourceData {
 #[serde(rename_all = "camelCase", default)]
 pub struct DesktopInfoData {
     /// The id of the application.
+    #[serde(deserialize_with = "nullable")]
     pub app_id: String,
     /// Lets in who holds it.
+    #[serde(deserialize_with = "nullable")]
     pub auth_code: SecretString,
     /// As AGB words them; may hold secrets.
+    #[serde(deserialize_with = "nullable")]
     pub connection_properties: SecretString,
     /// AGB's id of the machine.
+    #[serde(deserialize_with = "nullable")]
     pub resource_id: String,
     /// AGB's word for the kind of machine.
+    #[serde(deserialize_with = "nullable")]
     pub resource_type: String,
     /// Lets in who holds it.
+    #[serde(deserialize_with = "nullable")]
     pub ticket: SecretString,
 }
 

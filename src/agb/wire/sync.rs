@@ -1,6 +1,7 @@
 //! Synchronisation. The answer to a look is JSON in JSON in JSON.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{NoData, call};
 use crate::domain::{Direction, SyncTask};
@@ -45,10 +46,10 @@ pub struct ContextInfoData {
 
 #[derive(Deserialize)]
 struct StatusItem {
-    #[serde(rename = "type")]
-    kind: String,
+    #[serde(rename = "type", default)]
+    kind: Value,
     #[serde(default)]
-    data: String,
+    data: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,11 +74,12 @@ impl ContextInfoData {
         }
         let items: Vec<StatusItem> = serde_json::from_str(&self.context_status)?;
         let mut tasks = Vec::new();
-        for item in items.iter().filter(|item| item.kind == "data") {
-            let data: Vec<TaskData> = if item.data.is_empty() {
-                Vec::new()
-            } else {
-                serde_json::from_str(&item.data)?
+        for item in items.into_iter().filter(|item| item.kind == "data") {
+            let data: Vec<TaskData> = match item.data {
+                Value::Null => Vec::new(),
+                Value::String(text) if text.is_empty() => Vec::new(),
+                Value::String(text) => serde_json::from_str(&text)?,
+                other => serde_json::from_value(other)?,
             };
             tasks.extend(data.into_iter().filter_map(TaskData::into_task));
         }
@@ -109,6 +111,8 @@ mod tests {
         ContextInfoData {
             context_status: json!([
                 {"type": "note", "data": "not JSON"},
+            {"type": "note", "data": {"an": "object"}},
+            {"data": null},
                 {"type": "data", "data": tasks.to_string()},
             ])
             .to_string(),

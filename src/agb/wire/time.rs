@@ -7,7 +7,7 @@ use serde_json::Value;
 const MAX_SECONDS: i64 = 100_000_000_000;
 
 /// Reads a point in time; `None` for what is absent or in no known form. Text without an offset is UTC.
-pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
+pub fn timestamp(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(number) => count(number.as_i64()?),
         Value::String(text) => text

@@ -1,9 +1,11 @@
 //! Tools in sessions, by both of AGB's routes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::call;
+use super::{call, nullable};
 
 /// Calls a tool through AGB's endpoint.
 #[derive(Debug, Serialize)]
@@ -20,12 +22,12 @@ pub struct CallTool<'a> {
 }
 call!(CallTool<'_> => CALL_TOOL, ToolResult);
 
-/// Calls a tool through the session's own link.
-#[derive(Debug, Serialize)]
+/// Calls a tool through the session's own link. It holds a secret, so it cannot be printed.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallToolDirect<'a> {
     /// The arguments.
-    pub args: Value,
+    pub args: &'a Value,
     /// The server that offers the tool.
     pub server: &'a str,
     /// An id that the caller chooses.
@@ -50,14 +52,19 @@ call!(ListTools<'_> => LIST_TOOLS, String);
 #[serde(rename_all = "camelCase", default)]
 pub struct ListedTool {
     /// The name.
+    #[serde(deserialize_with = "nullable")]
     pub name: String,
     /// What it does.
+    #[serde(deserialize_with = "nullable")]
     pub description: String,
     /// The JSON Schema of its arguments.
+    #[serde(deserialize_with = "nullable")]
     pub input_schema: Value,
     /// The server that offers it.
+    #[serde(deserialize_with = "nullable")]
     pub server: String,
     /// AGB's own name for it.
+    #[serde(deserialize_with = "nullable")]
     pub tool: String,
 }
 
@@ -66,8 +73,10 @@ pub struct ListedTool {
 #[serde(rename_all = "camelCase", default)]
 pub struct ToolResult {
     /// Whether the tool says that it failed.
+    #[serde(deserialize_with = "nullable")]
     pub is_error: bool,
     /// What it answered, piece by piece.
+    #[serde(deserialize_with = "nullable")]
     pub content: Vec<ToolContent>,
 }
 
@@ -79,9 +88,17 @@ pub struct ToolContent {
     #[serde(rename = "type")]
     pub kind: String,
     /// The text.
+    #[serde(deserialize_with = "nullable")]
     pub text: String,
     /// The picture, base64.
+    #[serde(deserialize_with = "nullable")]
     pub data: String,
+    /// The MIME type of the picture.
+    #[serde(deserialize_with = "nullable")]
+    pub mime_type: String,
+    /// What a piece of another kind holds.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, Value>,
 }
 
 impl ToolResult {
@@ -97,32 +114,24 @@ impl ToolResult {
     }
 }
 
-/// What the session's own link answers: the result, or an object with the result as JSON text.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum DirectToolData {
-    /// An object.
-    Object {
-        /// What the tool answered.
-        result: ToolResult,
-    },
-    /// The same object as JSON text.
-    Text(String),
+#[derive(Deserialize)]
+struct DirectToolData {
+    result: ToolResult,
 }
 
-/// The server that offers a tool in a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolServer {
-    /// The name of the tool.
-    pub tool: String,
-    /// The server.
-    pub server: String,
+/// Reads what the session's own link answers as `data`: an object with the result, or the same object as JSON text.
+pub fn direct_tool_result(data: Value) -> Result<ToolResult, serde_json::Error> {
+    let data: DirectToolData = match data {
+        Value::String(text) => serde_json::from_str(&text)?,
+        other => serde_json::from_value(other)?,
+    };
+    Ok(data.result)
 }
 
-/// Reads a session's `toolList`: a list, or a list as JSON text, in which names may be capitalised.
+/// Reads which server offers each tool from a session's `toolList`: a list, or a list as JSON text, in which names may be capitalised.
 ///
 /// What cannot be read is left out: without it, tools are called through AGB's endpoint.
-pub fn tool_servers(tool_list: &Value) -> Vec<ToolServer> {
+pub fn tool_servers(tool_list: &Value) -> BTreeMap<String, String> {
     let parsed;
     let items = match tool_list {
         Value::String(text) => {
@@ -143,11 +152,13 @@ pub fn tool_servers(tool_list: &Value) -> Vec<ToolServer> {
         .map(Vec::as_slice)
         .unwrap_or_default()
         .iter()
-        .map(|item| ToolServer {
-            tool: text(item, &["name", "Name"]),
-            server: text(item, &["server", "serverName", "Server"]),
+        .map(|item| {
+            (
+                text(item, &["name", "Name"]),
+                text(item, &["server", "serverName", "Server"]),
+            )
         })
-        .filter(|found| !found.tool.is_empty() && !found.server.is_empty())
+        .filter(|(tool, server)| !tool.is_empty() && !server.is_empty())
         .collect()
 }
 
@@ -159,12 +170,26 @@ pub struct ShellOutput {
     pub stdout: Option<String>,
     /// Standard error.
     pub stderr: Option<String>,
-    /// The exit code; AGB calls it `errorCode` in some failures, and leaves it out in some successes.
-    #[serde(alias = "errorCode")]
+    /// The exit code. AGB leaves it out in some successes.
     pub exit_code: Option<i32>,
+    /// What AGB calls the exit code in some failures.
+    #[serde(rename = "errorCode")]
+    pub error_code: Option<i32>,
     /// AGB's id for support.
     #[serde(rename = "traceId")]
     pub trace_id: Option<String>,
+}
+
+impl ShellOutput {
+    /// The exit code by either name.
+    pub fn code(&self) -> Option<i32> {
+        self.exit_code.or(self.error_code)
+    }
+
+    /// Whether any of it was told: JSON of another kind is a command's own output.
+    pub fn tells_something(&self) -> bool {
+        self.stdout.is_some() || self.stderr.is_some() || self.code().is_some()
+    }
 }
 
 #[cfg(test)]
@@ -176,21 +201,20 @@ mod tests {
     #[test]
     fn the_servers_of_tools_are_read_from_a_list_and_from_its_text() {
         let list = json!([{"Name": "shell", "serverName": "mcp-server"}, {"name": "x"}]);
-        let expected = [ToolServer {
-            tool: "shell".to_owned(),
-            server: "mcp-server".to_owned(),
-        }];
+        let expected = BTreeMap::from([("shell".to_owned(), "mcp-server".to_owned())]);
         assert_eq!(tool_servers(&list), expected);
         assert_eq!(tool_servers(&json!(list.to_string())), expected);
-        assert_eq!(tool_servers(&json!("no JSON")), []);
-        assert_eq!(tool_servers(&Value::Null), []);
+        assert!(tool_servers(&json!("no JSON")).is_empty());
+        assert!(tool_servers(&Value::Null).is_empty());
     }
 
     #[test]
-    fn an_exit_code_is_read_under_both_of_its_names() {
-        for text in [r#"{"exit_code": 2}"#, r#"{"errorCode": 2, "stderr": ""}"#] {
-            let output: ShellOutput = serde_json::from_str(text).unwrap();
-            assert_eq!(output.exit_code, Some(2));
+    fn a_direct_answer_is_read_from_an_object_and_from_its_text() {
+        let data =
+            json!({"result": {"isError": null, "content": [{"type": "text", "text": "hi"}]}});
+        for data in [json!(data.to_string()), data] {
+            assert_eq!(direct_tool_result(data).unwrap().text(), "hi");
         }
+        assert!(direct_tool_result(Value::Null).is_err());
     }
 }

@@ -17,12 +17,12 @@ pub(super) async fn delete_session(
 ) -> Result<pb::DeleteSessionResponse, Failure> {
     let mut violations = Violations::default();
     violations.check("session_id", translate::identifier(&request.session_id));
-    if request.force && !request.sync_contexts {
-        violations.add("force", "makes sense with sync_contexts only");
+    if request.delete_despite_failed_sync && !request.sync_contexts {
+        violations.add("delete_despite_failed_sync", "goes with sync_contexts only");
     }
     violations.into_result()?;
     match delete(backend, request, deadline).await {
-        Err(Failure::Agb { error, .. }) if error.is_not_found() && request.allow_missing => {
+        Err(failure) if request.allow_missing && failure.is_session_not_found() => {
             Ok(pb::DeleteSessionResponse::default())
         }
         result => result,
@@ -38,7 +38,7 @@ async fn delete(
     let report = if request.sync_contexts {
         match upload(backend, session_id, deadline).await {
             Ok(report) => Some(report),
-            Err(failure) if request.force => known_of(failure, session_id),
+            Err(failure) if request.delete_despite_failed_sync => known_of(failure, session_id),
             Err(failure) => return Err(failure),
         }
     } else {
@@ -52,6 +52,7 @@ async fn delete(
             let resource = Resource::Session(session_id.clone());
             Failure::agb(error, "releasing the session", Some(resource))
         })?;
+    backend.tools.forget(session_id);
     until_gone(backend, session_id, deadline).await?;
     Ok(pb::DeleteSessionResponse {
         sync_status: report.as_ref().map(pb::SyncStatus::from),
@@ -113,7 +114,7 @@ async fn until_gone(
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) if error.is_deadline() => {}
-            Err(error) if error.is_key_rejected() => {
+            Err(error) if error.is_forbidden() => {
                 let doing = "looking whether the session, whose release AGB has accepted, is gone";
                 let resource = Resource::Session(session_id.to_owned());
                 return Err(Failure::agb(error, doing, Some(resource)));
@@ -121,7 +122,7 @@ async fn until_gone(
             Err(error) => tracing::warn!(session_id, %error, "a look failed; looking again"),
         }
         deadline
-            .sleep(backend.release_pace.delay(start.elapsed()))
+            .pause(backend.pace.delay(start.elapsed()))
             .await
             .map_err(|_exceeded| Failure::Deadline {
                 doing: "AGB has accepted the release; waiting until the session is gone".to_owned(),
@@ -140,7 +141,7 @@ async fn is_gone(
         Ok(answer) => {
             Ok(SessionState::from_agb(&answer.data.status) == Some(SessionState::Deleted))
         }
-        Err(error) if error.is_not_found() => Ok(true),
+        Err(error) if error.is_session_not_found() => Ok(true),
         Err(error) => Err(error),
     }
 }

@@ -1,12 +1,19 @@
 //! SessionService. What takes more than one call of AGB has a file of its own.
 
+mod access;
+mod code;
 mod command;
 mod create;
 mod delete;
+mod file;
+mod labels;
+mod new_session;
+mod tools;
 
+use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Backend, deadline, translate};
+use super::{Backend, BoxStream, deadline, translate};
 use crate::agb::wire;
 use crate::domain::{Session, Violations};
 use crate::proto::v1 as pb;
@@ -42,9 +49,11 @@ impl server::SessionService for SessionService {
 
     async fn list_sessions(
         &self,
-        _request: Request<pb::ListSessionsRequest>,
+        request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
-        Err(Failure::NotImplemented("ListSessions").into())
+        let deadline = deadline(&request)?;
+        let answer = labels::list_sessions(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn delete_session(
@@ -58,23 +67,30 @@ impl server::SessionService for SessionService {
 
     async fn keep_session_alive(
         &self,
-        _request: Request<pb::KeepSessionAliveRequest>,
+        request: Request<pb::KeepSessionAliveRequest>,
     ) -> Result<Response<pb::KeepSessionAliveResponse>, Status> {
-        Err(Failure::NotImplemented("KeepSessionAlive").into())
+        let deadline = deadline(&request)?;
+        labels::keep_session_alive(&self.0, &request.into_inner().session_id, deadline).await?;
+        Ok(Response::new(pb::KeepSessionAliveResponse {}))
     }
 
     async fn set_session_labels(
         &self,
-        _request: Request<pb::SetSessionLabelsRequest>,
+        request: Request<pb::SetSessionLabelsRequest>,
     ) -> Result<Response<pb::SetSessionLabelsResponse>, Status> {
-        Err(Failure::NotImplemented("SetSessionLabels").into())
+        let deadline = deadline(&request)?;
+        labels::set_session_labels(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(pb::SetSessionLabelsResponse {}))
     }
 
     async fn get_session_labels(
         &self,
-        _request: Request<pb::GetSessionLabelsRequest>,
+        request: Request<pb::GetSessionLabelsRequest>,
     ) -> Result<Response<pb::GetSessionLabelsResponse>, Status> {
-        Err(Failure::NotImplemented("GetSessionLabels").into())
+        let deadline = deadline(&request)?;
+        let session_id = request.into_inner().session_id;
+        let labels = labels::get_session_labels(&self.0, &session_id, deadline).await?;
+        Ok(Response::new(pb::GetSessionLabelsResponse { labels }))
     }
 
     async fn execute_command(
@@ -88,88 +104,120 @@ impl server::SessionService for SessionService {
 
     async fn run_code(
         &self,
-        _request: Request<pb::RunCodeRequest>,
+        request: Request<pb::RunCodeRequest>,
     ) -> Result<Response<pb::RunCodeResponse>, Status> {
-        Err(Failure::NotImplemented("RunCode").into())
+        let deadline = deadline(&request)?;
+        let answer = code::run_code(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn list_tools(
         &self,
-        _request: Request<pb::ListToolsRequest>,
+        request: Request<pb::ListToolsRequest>,
     ) -> Result<Response<pb::ListToolsResponse>, Status> {
-        Err(Failure::NotImplemented("ListTools").into())
+        let deadline = deadline(&request)?;
+        let answer = tools::list_tools(&self.0, &request.into_inner().image_id, deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn call_tool(
         &self,
-        _request: Request<pb::CallToolRequest>,
+        request: Request<pb::CallToolRequest>,
     ) -> Result<Response<pb::CallToolResponse>, Status> {
-        Err(Failure::NotImplemented("CallTool").into())
+        let deadline = deadline(&request)?;
+        let answer = tools::call_tool(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
-    type ReadFileStream = tokio_stream::Empty<Result<pb::ReadFileResponse, Status>>;
+    type ReadFileStream = BoxStream<pb::ReadFileResponse>;
 
     async fn read_file(
         &self,
-        _request: Request<pb::ReadFileRequest>,
+        request: Request<pb::ReadFileRequest>,
     ) -> Result<Response<Self::ReadFileStream>, Status> {
-        Err(Failure::NotImplemented("ReadFile").into())
+        let deadline = deadline(&request)?;
+        let pieces = file::read_file(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(pieces.boxed()))
     }
 
     async fn write_file(
         &self,
-        _request: Request<Streaming<pb::WriteFileRequest>>,
+        request: Request<Streaming<pb::WriteFileRequest>>,
     ) -> Result<Response<pb::WriteFileResponse>, Status> {
-        Err(Failure::NotImplemented("WriteFile").into())
+        let deadline = deadline(&request)?;
+        let answer = file::write_file(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn list_directory(
         &self,
-        _request: Request<pb::ListDirectoryRequest>,
+        request: Request<pb::ListDirectoryRequest>,
     ) -> Result<Response<pb::ListDirectoryResponse>, Status> {
-        Err(Failure::NotImplemented("ListDirectory").into())
+        let deadline = deadline(&request)?;
+        let answer = file::list_directory(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_session_link(
         &self,
-        _request: Request<pb::GetSessionLinkRequest>,
+        request: Request<pb::GetSessionLinkRequest>,
     ) -> Result<Response<pb::GetSessionLinkResponse>, Status> {
-        Err(Failure::NotImplemented("GetSessionLink").into())
+        let deadline = deadline(&request)?;
+        let answer = access::get_session_link(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_cdp_link(
         &self,
-        _request: Request<pb::GetCdpLinkRequest>,
+        request: Request<pb::GetCdpLinkRequest>,
     ) -> Result<Response<pb::GetCdpLinkResponse>, Status> {
-        Err(Failure::NotImplemented("GetCdpLink").into())
+        let deadline = deadline(&request)?;
+        let answer =
+            access::get_cdp_link(&self.0, &request.into_inner().session_id, deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_session_metrics(
         &self,
-        _request: Request<pb::GetSessionMetricsRequest>,
+        request: Request<pb::GetSessionMetricsRequest>,
     ) -> Result<Response<pb::GetSessionMetricsResponse>, Status> {
-        Err(Failure::NotImplemented("GetSessionMetrics").into())
+        let deadline = deadline(&request)?;
+        let session_id = request.into_inner().session_id;
+        let metrics = tools::get_session_metrics(&self.0, &session_id, deadline).await?;
+        Ok(Response::new(pb::GetSessionMetricsResponse {
+            metrics: Some(metrics),
+        }))
     }
 
     async fn get_session_resource(
         &self,
-        _request: Request<pb::GetSessionResourceRequest>,
+        request: Request<pb::GetSessionResourceRequest>,
     ) -> Result<Response<pb::GetSessionResourceResponse>, Status> {
-        Err(Failure::NotImplemented("GetSessionResource").into())
+        let deadline = deadline(&request)?;
+        let session_id = request.into_inner().session_id;
+        let resource = access::get_session_resource(&self.0, &session_id, deadline).await?;
+        Ok(Response::new(pb::GetSessionResourceResponse {
+            resource: Some(resource),
+        }))
     }
 
     async fn init_browser(
         &self,
-        _request: Request<pb::InitBrowserRequest>,
+        request: Request<pb::InitBrowserRequest>,
     ) -> Result<Response<pb::InitBrowserResponse>, Status> {
-        Err(Failure::NotImplemented("InitBrowser").into())
+        let deadline = deadline(&request)?;
+        let answer = access::init_browser(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn load_internal_contexts(
         &self,
-        _request: Request<pb::LoadInternalContextsRequest>,
+        request: Request<pb::LoadInternalContextsRequest>,
     ) -> Result<Response<pb::LoadInternalContextsResponse>, Status> {
-        Err(Failure::NotImplemented("LoadInternalContexts").into())
+        let deadline = deadline(&request)?;
+        let answer =
+            access::load_internal_contexts(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod answer;
 mod field;
+mod json;
 mod sync_policy;
 
+pub(super) use answer::timestamp;
 pub(super) use field::{choice, duration, identifier, name};
-pub(super) use sync_policy::sync_policy;
+pub(super) use json::{from_struct, to_struct};
+pub(super) use sync_policy::preset_with;

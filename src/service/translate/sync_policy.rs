@@ -1,15 +1,17 @@
 //! A caller's policy, laid field by field over a full one.
 
+use std::collections::BTreeMap;
+
 use super::field::choice;
 use crate::domain::{
     BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,
-    MappingPolicy, MountPath, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy, UploadStrategy,
-    Violations, WhiteList, exact_path,
+    MappingPolicy, MountPath, Preset, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy,
+    UploadStrategy, Violations, WhiteList, exact_path,
 };
 use crate::proto::v1 as pb;
 
 /// The policy `base` with everything that `policy` sets. What is wrong is noted under `field`.
-pub(in crate::service) fn sync_policy(
+fn sync_policy(
     base: SyncPolicy,
     policy: &pb::SyncPolicy,
     field: &str,
@@ -44,9 +46,36 @@ pub(in crate::service) fn sync_policy(
             None => base.bw_list,
         },
         mapping: match &policy.mapping_policy {
+            Some(part) if part.path.is_empty() => None,
             Some(part) => mapping(part, &at("mapping_policy"), violations),
             None => base.mapping,
         },
+    }
+}
+
+/// The policy of a preset, or AGB's default where none is named, with everything that `policy` sets. `prefix` is the path of
+/// the message that holds both fields.
+pub(in crate::service) fn preset_with(
+    presets: &BTreeMap<String, Preset>,
+    preset: &str,
+    policy: Option<&pb::SyncPolicy>,
+    prefix: &str,
+    violations: &mut Violations,
+) -> SyncPolicy {
+    let base = if preset.is_empty() {
+        SyncPolicy::default()
+    } else if let Some(preset) = presets.get(preset) {
+        preset.policy.clone()
+    } else {
+        violations.add(
+            format!("{prefix}preset"),
+            format!("is not the name of a preset in the gateway's configuration, got {preset:?}"),
+        );
+        SyncPolicy::default()
+    };
+    match policy {
+        Some(policy) => sync_policy(base, policy, &format!("{prefix}policy"), violations),
+        None => base,
     }
 }
 

@@ -1,8 +1,15 @@
-//! ContextService.
+//! ContextService. What takes more than one call of AGB has a file of its own.
 
+mod clear;
+mod files;
+mod transfer;
+
+use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Backend, deadline, page_token, translate};
+use super::{Backend, BoxStream, deadline, page_token, translate};
+pub(super) use files::list_page;
+
 use crate::agb::wire;
 use crate::domain::{Context, Violations};
 use crate::proto::v1 as pb;
@@ -54,9 +61,13 @@ impl server::ContextService for ContextService {
 
     async fn update_context(
         &self,
-        _request: Request<pb::UpdateContextRequest>,
+        request: Request<pb::UpdateContextRequest>,
     ) -> Result<Response<pb::UpdateContextResponse>, Status> {
-        Err(Failure::NotImplemented("UpdateContext").into())
+        let deadline = deadline(&request)?;
+        let context = update_context(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(pb::UpdateContextResponse {
+            context: Some(context.into()),
+        }))
     }
 
     async fn delete_context(
@@ -64,60 +75,77 @@ impl server::ContextService for ContextService {
         request: Request<pb::DeleteContextRequest>,
     ) -> Result<Response<pb::DeleteContextResponse>, Status> {
         let deadline = deadline(&request)?;
-        delete_context(&self.0, &request.into_inner().context_id, deadline).await?;
+        delete_context(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(pb::DeleteContextResponse {}))
     }
 
     async fn clear_context(
         &self,
-        _request: Request<pb::ClearContextRequest>,
+        request: Request<pb::ClearContextRequest>,
     ) -> Result<Response<pb::ClearContextResponse>, Status> {
-        Err(Failure::NotImplemented("ClearContext").into())
+        let deadline = deadline(&request)?;
+        let context_id = request.into_inner().context_id;
+        let context = clear::clear_context(&self.0, &context_id, deadline).await?;
+        Ok(Response::new(pb::ClearContextResponse {
+            context: Some(context.into()),
+        }))
     }
 
     async fn list_context_files(
         &self,
-        _request: Request<pb::ListContextFilesRequest>,
+        request: Request<pb::ListContextFilesRequest>,
     ) -> Result<Response<pb::ListContextFilesResponse>, Status> {
-        Err(Failure::NotImplemented("ListContextFiles").into())
+        let deadline = deadline(&request)?;
+        let answer = files::list_context_files(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn delete_context_file(
         &self,
-        _request: Request<pb::DeleteContextFileRequest>,
+        request: Request<pb::DeleteContextFileRequest>,
     ) -> Result<Response<pb::DeleteContextFileResponse>, Status> {
-        Err(Failure::NotImplemented("DeleteContextFile").into())
+        let deadline = deadline(&request)?;
+        files::delete_context_file(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(pb::DeleteContextFileResponse {}))
     }
 
     async fn create_upload_url(
         &self,
-        _request: Request<pb::CreateUploadUrlRequest>,
+        request: Request<pb::CreateUploadUrlRequest>,
     ) -> Result<Response<pb::CreateUploadUrlResponse>, Status> {
-        Err(Failure::NotImplemented("CreateUploadUrl").into())
+        let deadline = deadline(&request)?;
+        let answer = files::create_upload_url(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn create_download_url(
         &self,
-        _request: Request<pb::CreateDownloadUrlRequest>,
+        request: Request<pb::CreateDownloadUrlRequest>,
     ) -> Result<Response<pb::CreateDownloadUrlResponse>, Status> {
-        Err(Failure::NotImplemented("CreateDownloadUrl").into())
+        let deadline = deadline(&request)?;
+        let answer = files::create_download_url(&self.0, &request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
     async fn upload_context_file(
         &self,
-        _request: Request<Streaming<pb::UploadContextFileRequest>>,
+        request: Request<Streaming<pb::UploadContextFileRequest>>,
     ) -> Result<Response<pb::UploadContextFileResponse>, Status> {
-        Err(Failure::NotImplemented("UploadContextFile").into())
+        let deadline = deadline(&request)?;
+        let answer = transfer::upload_context_file(&self.0, request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 
-    type DownloadContextFileStream =
-        tokio_stream::Empty<Result<pb::DownloadContextFileResponse, Status>>;
+    type DownloadContextFileStream = BoxStream<pb::DownloadContextFileResponse>;
 
     async fn download_context_file(
         &self,
-        _request: Request<pb::DownloadContextFileRequest>,
+        request: Request<pb::DownloadContextFileRequest>,
     ) -> Result<Response<Self::DownloadContextFileStream>, Status> {
-        Err(Failure::NotImplemented("DownloadContextFile").into())
+        let deadline = deadline(&request)?;
+        let request = request.into_inner();
+        let pieces = transfer::download_context_file(&self.0, request, deadline).await?;
+        Ok(Response::new(pieces.boxed()))
     }
 }
 
@@ -229,23 +257,64 @@ async fn list_contexts(
     })
 }
 
-async fn delete_context(
+async fn update_context(
     backend: &Backend,
-    context_id: &str,
+    request: pb::UpdateContextRequest,
     deadline: Deadline,
-) -> Result<(), Failure> {
+) -> Result<Context, Failure> {
     let mut violations = Violations::default();
-    violations.check("context_id", translate::identifier(context_id));
+    let context = request.context.unwrap_or_default();
+    violations.check(
+        "context.context_id",
+        translate::identifier(&context.context_id),
+    );
+    violations.check("context.name", translate::name(&context.name));
+    for path in request.update_mask.iter().flat_map(|mask| &mask.paths) {
+        if path != "name" {
+            violations.add("update_mask", format!("may hold `name` only, got {path:?}"));
+        }
+    }
     violations.into_result()?;
+    let call = wire::ModifyContext {
+        id: &context.context_id,
+        name: &context.name,
+    };
     backend
         .client
-        .call(&wire::DeleteContext { id: context_id }, deadline)
+        .call(&call, deadline)
         .await
         .map_err(|error| {
-            let resource = Resource::Context(context_id.to_owned());
-            Failure::agb(error, "deleting the context", Some(resource))
+            let resource = Resource::Context(context.context_id.clone());
+            Failure::agb(error, "renaming the context", Some(resource))
         })?;
-    Ok(())
+    let call = wire::GetContext {
+        id: Some(&context.context_id),
+        ..wire::GetContext::default()
+    };
+    fetch(backend, &call, "getting the renamed context", deadline).await
+}
+
+async fn delete_context(
+    backend: &Backend,
+    request: &pb::DeleteContextRequest,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    let id = &request.context_id;
+    let mut violations = Violations::default();
+    violations.check("context_id", translate::identifier(id));
+    violations.into_result()?;
+    match backend
+        .client
+        .call(&wire::DeleteContext { id }, deadline)
+        .await
+    {
+        Ok(_answer) => Ok(()),
+        Err(error) if request.allow_missing && error.is_context_not_found() => Ok(()),
+        Err(error) => {
+            let resource = Resource::Context(id.clone());
+            Err(Failure::agb(error, "deleting the context", Some(resource)))
+        }
+    }
 }
 
 fn region(region: &str, violations: &mut Violations) -> Option<String> {
