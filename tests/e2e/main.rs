@@ -12,3 +12,5 @@ mod reflection;
 mod sessions;
 mod support;
 mod syncs;
+mod tools;
+mod transfers;

@@ -1,0 +1,470 @@
+//! Tools, code, files and links of sessions.
+
+use agb_emulator::FaultAction;
+use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::read_file_response::Payload as Read;
+use agb_gateway::proto::v1::write_file_request::Payload as Write;
+use prost_types::value::Kind;
+use prost_types::{Struct, Value};
+use sha2::{Digest as _, Sha256};
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Status};
+
+use crate::support::{BROWSER_IMAGE, CODE_IMAGE, World, reason, seconds, within, wrong_fields};
+
+async fn session(world: &World) -> String {
+    world.create_session(CODE_IMAGE, vec![]).await
+}
+
+fn text(text: &str) -> Value {
+    Value {
+        kind: Some(Kind::StringValue(text.to_owned())),
+    }
+}
+
+fn arguments(fields: &[(&str, &str)]) -> Option<Struct> {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), text(value)));
+    Some(Struct {
+        fields: fields.collect(),
+    })
+}
+
+async fn call(world: &World, request: pb::CallToolRequest) -> Result<pb::CallToolResponse, Status> {
+    let answer = world.sessions().call_tool(within(request)).await?;
+    Ok(answer.into_inner())
+}
+
+async fn write(
+    world: &World,
+    session_id: &str,
+    path: &str,
+    mode: pb::WriteMode,
+    pieces: &[&[u8]],
+) -> Result<pb::WriteFileResponse, Status> {
+    let header = pb::WriteFileHeader {
+        session_id: session_id.to_owned(),
+        path: path.to_owned(),
+        mode: mode.into(),
+    };
+    let data = pieces.iter().map(|piece| Write::Data(piece.to_vec()));
+    let messages: Vec<_> = std::iter::once(Write::Header(header))
+        .chain(data)
+        .map(|payload| pb::WriteFileRequest {
+            payload: Some(payload),
+        })
+        .collect();
+    let request = within(tokio_stream::iter(messages));
+    Ok(world.sessions().write_file(request).await?.into_inner())
+}
+
+async fn read(
+    world: &World,
+    request: pb::ReadFileRequest,
+) -> Result<(i64, Vec<u8>, Vec<u8>), Status> {
+    let mut pieces = world
+        .sessions()
+        .read_file(within(request))
+        .await?
+        .into_inner();
+    let (mut size, mut data, mut sha256) = (0, Vec::new(), Vec::new());
+    while let Some(piece) = pieces.next().await {
+        match piece?.payload.unwrap() {
+            Read::Header(header) => size = header.size_bytes,
+            Read::Data(piece) => data.extend(piece),
+            Read::Trailer(trailer) => sha256 = trailer.sha256,
+        }
+    }
+    Ok((size, data, sha256))
+}
+
+fn whole(session_id: &str, path: &str) -> pb::ReadFileRequest {
+    pb::ReadFileRequest {
+        session_id: session_id.to_owned(),
+        path: path.to_owned(),
+        ..pb::ReadFileRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn the_tools_of_an_image_are_listed_with_their_arguments() {
+    let world = World::start().await;
+    let request = pb::ListToolsRequest {
+        image_id: CODE_IMAGE.to_owned(),
+    };
+    let answer = world.sessions().list_tools(within(request)).await.unwrap();
+    let tools = answer.into_inner().tools;
+    let shell = tools
+        .iter()
+        .find(|tool| tool.name == "shell")
+        .expect("a shell");
+    assert!(!shell.description.is_empty());
+    assert!(
+        shell
+            .input_schema
+            .as_ref()
+            .unwrap()
+            .fields
+            .contains_key("properties")
+    );
+}
+
+#[tokio::test]
+async fn a_tool_is_called_by_the_session_s_own_link_and_a_failing_one_is_an_answer() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let request = |name: &str, fields| pb::CallToolRequest {
+        session_id: session_id.clone(),
+        name: name.to_owned(),
+        arguments: fields,
+        timeout: None,
+    };
+    let good = request(
+        "write_file",
+        arguments(&[("path", "/tmp/a"), ("content", "hi"), ("mode", "overwrite")]),
+    );
+    assert!(!call(&world, good).await.unwrap().is_error);
+    let answer = call(
+        &world,
+        request("read_file", arguments(&[("path", "/tmp/a")])),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        answer.contents[0].content,
+        Some(pb::tool_content::Content::Text("hi".to_owned()))
+    );
+    assert_eq!(world.emulator.request_count("callTool"), 2);
+    assert_eq!(world.emulator.request_count("mcp"), 0);
+    assert_eq!(world.emulator.request_count("getSession"), 0);
+    let missing = call(
+        &world,
+        request("read_file", arguments(&[("path", "/tmp/none")])),
+    )
+    .await
+    .unwrap();
+    assert!(missing.is_error);
+}
+
+#[tokio::test]
+async fn a_session_that_another_replica_made_is_asked_for_its_link_once() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let (_gateway, channel) = world.replica().await;
+    let mut sessions =
+        agb_gateway::proto::v1::session_service_client::SessionServiceClient::new(channel);
+    for _ in 0..3 {
+        let request = pb::ExecuteCommandRequest {
+            session_id: session_id.clone(),
+            command: "true".to_owned(),
+            timeout: Some(seconds(20)),
+            ..pb::ExecuteCommandRequest::default()
+        };
+        sessions.execute_command(within(request)).await.unwrap();
+    }
+    assert_eq!(world.emulator.request_count("getSession"), 1);
+    assert_eq!(world.emulator.request_count("callTool"), 3);
+}
+
+#[tokio::test]
+async fn a_tool_call_whose_answer_is_lost_is_not_repeated() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let fault = world.inject("callTool", 1, FaultAction::CloseAfterWork);
+    let request = pb::ExecuteCommandRequest {
+        session_id: session_id.clone(),
+        command: "echo once >> /tmp/count".to_owned(),
+        timeout: Some(seconds(20)),
+        ..pb::ExecuteCommandRequest::default()
+    };
+    let status = world
+        .sessions()
+        .execute_command(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unknown, "AGB_OUTCOME_UNKNOWN")
+    );
+    assert_eq!(world.emulator.faults().fired(fault), 1);
+    assert_eq!(world.run(&session_id, "cat /tmp/count").await, "once\n");
+}
+
+#[tokio::test]
+async fn code_tells_what_it_wrote_showed_and_raised() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let run = |code: &str, language: &str| {
+        let request = pb::RunCodeRequest {
+            session_id: session_id.clone(),
+            code: code.to_owned(),
+            language: language.to_owned(),
+            timeout: Some(seconds(30)),
+        };
+        let world = &world;
+        async move {
+            world
+                .sessions()
+                .run_code(within(request))
+                .await
+                .map(tonic::Response::into_inner)
+        }
+    };
+    let good = run("print('hi')\n6 * 7", "Python3").await.unwrap();
+    assert_eq!(good.stdout.concat(), "hi\n");
+    assert!(
+        good.results.iter().any(|result| {
+            result
+                .representations
+                .get("text/plain")
+                .is_some_and(|text| text == "42")
+        }),
+        "{good:?}"
+    );
+    assert_eq!(good.error, None);
+    let raised = run("1 / 0", "python").await.unwrap();
+    assert!(raised.error.unwrap().value.contains("ZeroDivisionError"));
+    let status = run("x", "cobol").await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["language"]);
+}
+
+#[tokio::test]
+async fn files_of_any_bytes_come_back_as_they_went() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let bytes: Vec<u8> = (0..200_000_u32)
+        .map(|index| (index * 7 % 256) as u8)
+        .collect();
+    let umlauts = "größe ".repeat(20_000).into_bytes();
+    for (path, data) in [("/tmp/it's binary", &bytes), ("/home/text", &umlauts)] {
+        let (first, second) = data.split_at(data.len() / 3);
+        let written = write(
+            &world,
+            &session_id,
+            path,
+            pb::WriteMode::Overwrite,
+            &[first, second],
+        )
+        .await;
+        let written = written.unwrap();
+        let sha256 = Sha256::digest(data).to_vec();
+        assert_eq!(
+            (written.size_bytes, &written.sha256),
+            (i64::try_from(data.len()).unwrap(), &sha256)
+        );
+        let (size, found, found_sha256) = read(&world, whole(&session_id, path)).await.unwrap();
+        assert_eq!(size, i64::try_from(data.len()).unwrap());
+        assert!(found == *data, "{path} differs");
+        assert_eq!(found_sha256, sha256);
+    }
+    assert_eq!(world.run(&session_id, "ls /tmp").await, "it's binary\n");
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_can_be_read_and_added() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    for (mode, data) in [
+        (pb::WriteMode::Overwrite, "0123"),
+        (pb::WriteMode::Append, "456789"),
+    ] {
+        write(&world, &session_id, "/tmp/digits", mode, &[data.as_bytes()])
+            .await
+            .unwrap();
+    }
+    let request = pb::ReadFileRequest {
+        offset: 3,
+        length: 4,
+        ..whole(&session_id, "/tmp/digits")
+    };
+    let (size, data, _) = read(&world, request).await.unwrap();
+    assert_eq!((size, data.as_slice()), (10, b"3456".as_slice()));
+    let status = read(&world, whole(&session_id, "/tmp/none"))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "AGB_TOOL_FAILED");
+    let status = read(&world, whole(&session_id, "/tmp")).await.unwrap_err();
+    assert!(status.message().contains("is a directory"), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_breaks_off_leaves_the_file_as_it_was() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    write(
+        &world,
+        &session_id,
+        "/tmp/file",
+        pb::WriteMode::Overwrite,
+        &[b"old"],
+    )
+    .await
+    .unwrap();
+    let header = pb::WriteFileHeader {
+        session_id: session_id.clone(),
+        path: "/tmp/file".to_owned(),
+        mode: 0,
+    };
+    let payloads = [
+        Write::Header(header.clone()),
+        Write::Data(b"new".to_vec()),
+        Write::Header(header),
+    ];
+    let messages = payloads.map(|payload| pb::WriteFileRequest {
+        payload: Some(payload),
+    });
+    let request = within(tokio_stream::iter(messages));
+    let status = world.sessions().write_file(request).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["header"]);
+    assert_eq!(
+        world.run(&session_id, "cat /tmp/file; ls /tmp").await,
+        "oldfile\n"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_is_listed() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    world
+        .run(&session_id, "mkdir '/tmp/my dir' && touch /tmp/file")
+        .await;
+    let request = pb::ListDirectoryRequest {
+        session_id,
+        path: "/tmp".to_owned(),
+    };
+    let answer = world
+        .sessions()
+        .list_directory(within(request))
+        .await
+        .unwrap();
+    let mut entries: Vec<_> = answer
+        .into_inner()
+        .entries
+        .into_iter()
+        .map(|entry| (entry.name, entry.is_directory))
+        .collect();
+    entries.sort();
+    assert_eq!(
+        entries,
+        [("file".to_owned(), false), ("my dir".to_owned(), true)]
+    );
+}
+
+#[tokio::test]
+async fn links_metrics_resource_and_browser_are_told() {
+    let world = World::start().await;
+    let session_id = world.create_session(BROWSER_IMAGE, vec![]).await;
+    let request = pb::GetSessionLinkRequest {
+        session_id: session_id.clone(),
+        protocol_type: "https".to_owned(),
+        port: 30_100,
+    };
+    let link = world
+        .sessions()
+        .get_session_link(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(link.url.contains("://"), "{}", link.url.len());
+    let request = pb::GetSessionMetricsRequest {
+        session_id: session_id.clone(),
+    };
+    let metrics = world
+        .sessions()
+        .get_session_metrics(within(request))
+        .await
+        .unwrap();
+    let metrics = metrics.into_inner().metrics.unwrap();
+    assert!(
+        metrics.cpu_count > 0 && metrics.memory_total_bytes > 0,
+        "{metrics:?}"
+    );
+    let request = pb::GetSessionResourceRequest {
+        session_id: session_id.clone(),
+    };
+    let resource = world
+        .sessions()
+        .get_session_resource(within(request))
+        .await
+        .unwrap();
+    assert!(
+        !resource
+            .into_inner()
+            .resource
+            .unwrap()
+            .resource_url
+            .is_empty()
+    );
+    let request = pb::InitBrowserRequest {
+        session_id: session_id.clone(),
+        ..pb::InitBrowserRequest::default()
+    };
+    let browser = world
+        .sessions()
+        .init_browser(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(browser.port > 0);
+    let request = pb::GetCdpLinkRequest {
+        session_id: session_id.clone(),
+    };
+    let link = world
+        .sessions()
+        .get_cdp_link(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(link.url.starts_with("ws"));
+    let request = pb::LoadInternalContextsRequest {
+        session_id,
+        context_types: vec!["file_transfer".to_owned()],
+    };
+    let contexts = world
+        .sessions()
+        .load_internal_contexts(within(request))
+        .await
+        .unwrap();
+    assert_eq!(contexts.into_inner().contexts.len(), 1);
+}
+
+#[tokio::test]
+async fn every_way_into_a_session_names_its_wrong_fields_and_an_unknown_session() {
+    let world = World::start().await;
+    let request = pb::GetSessionLinkRequest {
+        session_id: "s".to_owned(),
+        protocol_type: String::new(),
+        port: 70_000,
+    };
+    let status = world
+        .sessions()
+        .get_session_link(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["port"]);
+    let request = pb::LoadInternalContextsRequest::default();
+    let status = world
+        .sessions()
+        .load_internal_contexts(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["session_id", "context_types"]);
+    let request = pb::GetCdpLinkRequest {
+        session_id: "s-none".to_owned(),
+    };
+    let status = world
+        .sessions()
+        .get_cdp_link(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "SESSION_NOT_FOUND");
+    let request = pb::ListToolsRequest::default();
+    let status = world
+        .sessions()
+        .list_tools(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["image_id"]);
+}
