@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agb_emulator::{Config, Emulator, StartError};
@@ -16,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT_LOG: &str = "info,agb_emulator::request=debug";
 
-/// A stand-in for the AGB cloud sandbox API. It keeps nothing after it ends.
+/// A stand-in for the AGB cloud sandbox API. It keeps nothing after it ends, unless it is told where.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -30,6 +31,9 @@ struct Arguments {
     /// Do not serve the admin API
     #[arg(long, conflicts_with = "admin_listen")]
     no_admin: bool,
+    /// Where to keep contexts and their files; without it nothing is kept
+    #[arg(long, env = "AGB_EMULATOR_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// An API key to accept; may be given several times. Without any, every key is accepted
     #[arg(
         long = "api-key",
@@ -116,6 +120,7 @@ async fn start(arguments: Arguments) -> Result<Emulator, StartError> {
     let config = Config {
         listen: arguments.listen,
         admin_listen: arguments.admin_listen.or(unasked),
+        data_dir: arguments.data_dir,
         api_keys: arguments.api_keys,
         ..Config::default()
     };

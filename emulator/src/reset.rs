@@ -11,13 +11,10 @@ pub(crate) async fn reset(app: &Arc<App>) {
     for session in app.sessions.all() {
         session::discard(app, &session).await;
     }
-    let contexts = app.contexts.delete_all();
-    // Blocking: the last holder of a file's bytes removes them. It runs to its end, waited for or not.
-    let _ = tokio::task::spawn_blocking(move || {
-        for context in contexts {
-            context.files.clear();
-        }
-    })
-    .await;
+    let contexts = Arc::clone(&app.contexts);
+    let deleted = tokio::task::spawn_blocking(move || contexts.delete_all()).await;
+    if !matches!(deleted, Ok(Ok(()))) {
+        tracing::warn!(?deleted, "not every context was deleted");
+    }
     app.requests.clear();
 }

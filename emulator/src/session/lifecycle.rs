@@ -40,6 +40,7 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         let world = World::create(folder, owner)?;
         for mount in &mounts {
             world.make_folder(&mount.path)?;
+            mount.begin_use()?;
         }
         Ok::<_, io::Error>(world)
     })
@@ -80,9 +81,6 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         status: watch::Sender::new(SessionStatus::Running),
     });
     app.sessions.insert(Arc::clone(&session));
-    for mount in &session.mounts {
-        mount.context.touch();
-    }
     let downloaded = session
         .mounts
         .iter()
