@@ -1,64 +1,69 @@
 //! Everything that one emulator holds together.
 
-use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::clock::UniqueClock;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::context::{BlobStore, Contexts};
+use crate::context::{BlobStore, Contexts, Keeper};
 use crate::fault::Faults;
 use crate::owner::Owners;
 use crate::request_log::RequestLog;
 use crate::sandbox::Sandbox;
 use crate::session::Sessions;
 use crate::signature::Signer;
+use crate::storage::{Storage, StorageError};
 
-/// The parts of one emulator. The last holder removes its folder.
+/// The parts of one emulator. The last holder removes its temporary folder.
 pub(crate) struct App {
     pub(crate) config: Config,
     /// The address that callers reach us at, without a trailing slash.
     pub(crate) url: String,
     pub(crate) owners: Owners,
-    pub(crate) contexts: Contexts,
+    pub(crate) contexts: Arc<Contexts>,
     pub(crate) blobs: BlobStore,
     pub(crate) sessions: Sessions,
     pub(crate) sandbox: Sandbox,
-    pub(crate) clock: UniqueClock,
+    pub(crate) clock: Clock,
     pub(crate) signer: Signer,
     pub(crate) faults: Faults,
     pub(crate) requests: RequestLog,
     pub(crate) tasks: TaskGroup,
-    folder: TempDir,
+    storage: Storage,
 }
 
 impl App {
     /// Blocking.
-    pub(crate) fn create(config: Config, url: String) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("agb-emulator-").tempdir()?;
-        std::fs::create_dir(folder.path().join("sessions"))?;
+    pub(crate) fn create(config: Config, url: String) -> Result<Self, StorageError> {
+        let (storage, ledger) = Storage::open(config.data_dir.as_deref())?;
+        let blobs = BlobStore::new(storage.blobs());
+        let clock = Clock::default();
+        let contexts = Contexts::open(Keeper {
+            ledger,
+            blobs: blobs.clone(),
+            clock: clock.clone(),
+        })?;
         Ok(Self {
             url,
             owners: Owners::new(config.api_keys.clone()),
-            contexts: Contexts::default(),
-            blobs: BlobStore::create(folder.path().join("blobs"))?,
+            contexts: Arc::new(contexts),
+            blobs,
             sessions: Sessions::default(),
             sandbox: Sandbox::new(config.sandbox_program.clone()),
-            clock: UniqueClock::default(),
+            clock,
             signer: Signer::new(),
             faults: Faults::default(),
             requests: RequestLog::new(config.request_log_capacity),
             tasks: TaskGroup::default(),
-            folder,
+            storage,
             config,
         })
     }
 
     pub(crate) fn sessions_folder(&self) -> PathBuf {
-        self.folder.path().join("sessions")
+        self.storage.sessions()
     }
 }
 
@@ -86,14 +91,6 @@ impl TaskGroup {
         };
         while running.try_join_next().is_some() {}
         running.spawn(work);
-    }
-
-    /// Runs blocking `work` in the background.
-    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
-        self.spawn(async move {
-            // It runs to its end once it has begun, whether anybody waits for it or not.
-            let _ = tokio::task::spawn_blocking(work).await;
-        });
     }
 
     /// Ends all work and takes no more. The returned set is empty when all of it has ended.

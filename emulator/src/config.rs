@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct Config {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where contexts and their files are kept, so that they survive the emulator, and its sudden end. `None`: in a
+    /// temporary folder that goes with it.
+    pub data_dir: Option<PathBuf>,
     /// Keys that are accepted as bearer keys. Empty: every key is, and each owns what it makes.
     pub api_keys: Vec<String>,
     /// The program to re-execute for isolated commands; its `main` must begin with
@@ -44,6 +47,11 @@ pub struct Config {
     pub max_command_duration: Duration,
     /// How many bytes of a command's stdout, and of its stderr, are kept. The rest is read and dropped.
     pub max_output_bytes: usize,
+    /// The most that an archive from outside may come to when a download extracts it, in bytes. An archive that a sync packed
+    /// may be as large as what was packed.
+    pub max_unpacked_bytes: u64,
+    /// The most files that such an archive may hold.
+    pub max_unpacked_files: usize,
     /// The largest request body that is read, in bytes.
     pub max_request_bytes: usize,
     /// How many of the last requests [`Emulator::requests`](crate::Emulator::requests) remembers.
@@ -54,6 +62,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data_dir: None,
             api_keys: Vec::new(),
             sandbox_program: None,
             sync_duration: Duration::from_millis(300),
@@ -70,6 +79,8 @@ impl Default for Config {
             max_sessions: 100,
             max_command_duration: Duration::from_mins(15),
             max_output_bytes: 1024 * 1024,
+            max_unpacked_bytes: 4 * 1024 * 1024 * 1024,
+            max_unpacked_files: 100_000,
             max_request_bytes: 16 * 1024 * 1024,
             request_log_capacity: 1000,
         }

@@ -2,24 +2,29 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::app::App;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::fault::Faults;
 use crate::http;
 use crate::request_log::RecordedRequest;
 use crate::sandbox::{CommandEnd, CommandLimits, CommandSpec, Kind, Machine, Output};
+use crate::storage::StorageError;
 use crate::world::World;
 
 /// How long the isolation check may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(10);
 /// How long commands may take to end when the emulator stops.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long files that have had their time may stay on the disk. Nobody sees them meanwhile.
+const RECYCLE_PAUSE: Duration = Duration::from_mins(1);
 
 /// Why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +40,17 @@ pub enum StartError {
     /// The temporary folder cannot be made.
     #[error("cannot make a temporary folder: {0}")]
     Folder(#[from] io::Error),
+    /// The data directory cannot be used: another emulator has it, or its content cannot be read.
+    #[error("cannot use the data directory {path}: {reason}")]
+    DataDir {
+        /// The directory that was asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
-/// A running emulator. It ends when it is stopped or dropped, and leaves nothing behind.
+/// A running emulator. It ends when it is stopped or dropped, and leaves nothing behind but its data directory, if it has one.
 pub struct Emulator {
     address: SocketAddr,
     app: Arc<App>,
@@ -62,10 +75,18 @@ impl Emulator {
         let listener = TcpListener::bind(asked).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let url = url_of(address);
+        let data_dir = config.data_dir.clone();
         let app = tokio::task::spawn_blocking(move || App::create(config, url))
             .await
-            .map_err(io::Error::other)??;
-        let app = Arc::new(app);
+            .map_err(io::Error::other)?;
+        let app = Arc::new(app.map_err(|error| match (data_dir, error) {
+            (None, StorageError::Io(error)) => StartError::Folder(error),
+            (path, error) => StartError::DataDir {
+                path: path.unwrap_or_default(),
+                reason: error.to_string(),
+            },
+        })?);
+        app.tasks.spawn(recycle(Arc::clone(&app)));
         let server = tokio::spawn(http::serve(listener, http::router(&app)));
         Ok(Self {
             address,
@@ -87,6 +108,11 @@ impl Emulator {
     /// The script of faults.
     pub fn faults(&self) -> &Faults {
         &self.app.faults
+    }
+
+    /// The clock, which can be moved forward: files are recycled when their time is over by it.
+    pub fn clock(&self) -> &Clock {
+        &self.app.clock
     }
 
     /// The last requests, oldest first; see [`Config::request_log_capacity`].
@@ -148,6 +174,9 @@ impl Emulator {
         let _ = timeout(STOP_GRACE, self.app.sessions.end_commands()).await;
         let mut tasks = self.app.tasks.stop();
         while tasks.join_next().await.is_some() {}
+        // Last of all: the data directory is free for another emulator once this returns.
+        let app = Arc::clone(&self.app);
+        let _ = tokio::task::spawn_blocking(move || app.contexts.close()).await;
     }
 }
 
@@ -156,6 +185,28 @@ impl Drop for Emulator {
         self.server.abort();
         // The tasks hold the rest; the last of them removes the folder when it goes.
         drop(self.app.tasks.stop());
+    }
+}
+
+/// Removes files that have had their time: at the start, from time to time, and when the clock was moved.
+async fn recycle(app: Arc<App>) {
+    let mut clock = app.clock.moves();
+    loop {
+        let contexts = app.contexts.all();
+        let swept = tokio::task::spawn_blocking(move || {
+            for context in contexts {
+                match context.recycle() {
+                    Ok(0) => {}
+                    Ok(files) => tracing::info!(context = context.id, files, "files were recycled"),
+                    Err(error) => tracing::warn!(context = context.id, %error, "recycling failed"),
+                }
+            }
+        });
+        let _ = swept.await;
+        tokio::select! {
+            () = sleep(RECYCLE_PAUSE) => {}
+            moved = clock.changed() => if moved.is_err() { return },
+        }
     }
 }
 

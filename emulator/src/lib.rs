@@ -4,12 +4,13 @@
 //! session's commands in a world of their own, and moves files between sessions and contexts as AGB does.
 //! It shares no code with the gateway, so that one misreading of the API cannot hide in both.
 //!
-//! It does *not* keep anything after it ends, and it never runs a command that it cannot isolate.
+//! It keeps nothing after it ends unless it is given a data directory, and it never runs a command that it cannot isolate.
 //! `README.md` lists what it promises and where it had to guess.
 
 #![forbid(unsafe_code)]
 
 mod app;
+mod archive;
 mod browser;
 mod clock;
 mod config;
@@ -24,10 +25,12 @@ mod request_log;
 pub mod sandbox;
 mod session;
 mod signature;
+mod storage;
 mod sync;
 mod tool;
 mod world;
 
+pub use clock::Clock;
 pub use config::Config;
 pub use emulator::{Emulator, StartError};
 pub use fault::{Fault, FaultAction, FaultId, FaultState, Faults, SyncDirection};

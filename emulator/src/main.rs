@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agb_emulator::{Config, Emulator};
@@ -11,13 +12,16 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// A stand-in for the AGB cloud sandbox API. It keeps nothing after it ends.
+/// A stand-in for the AGB cloud sandbox API. It keeps nothing after it ends, unless it is told where.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Where to listen; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
+    /// Where to keep contexts and their files; without it nothing is kept
+    #[arg(long, env = "AGB_EMULATOR_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// An API key to accept; may be given several times. Without any, every key is accepted
     #[arg(
         long = "api-key",
@@ -57,6 +61,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let config = Config {
         listen: arguments.listen,
+        data_dir: arguments.data_dir,
         api_keys: arguments.api_keys,
         ..Config::default()
     };

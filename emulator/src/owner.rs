@@ -1,25 +1,24 @@
 //! Who owns what: every API key is an owner, and sees only what it made.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
 
-/// An owner, known without its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct OwnerId(usize);
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// An owner, known without its key: by a digest of it, which is the same after a restart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct OwnerId(u128);
 
 /// Which keys are accepted, and the owner that each stands for. It cannot print its keys.
 pub(crate) struct Owners {
     accepted: Vec<String>,
-    known: Mutex<HashMap<String, OwnerId>>,
 }
 
 impl Owners {
     /// Accepts the given keys only, or every key when there are none.
     pub(crate) fn new(accepted: Vec<String>) -> Self {
-        Self {
-            accepted,
-            known: Mutex::default(),
-        }
+        Self { accepted }
     }
 
     /// The owner for a key; `None` when the key is not accepted.
@@ -29,9 +28,29 @@ impl Owners {
         {
             return None;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = OwnerId(known.len());
-        Some(*known.entry(key.to_owned()).or_insert(next))
+        let digest = Sha256::digest(key.as_bytes());
+        let half = digest.first_chunk()?;
+        Some(OwnerId(u128::from_be_bytes(*half)))
+    }
+}
+
+impl fmt::Debug for OwnerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
+impl From<OwnerId> for String {
+    fn from(owner: OwnerId) -> Self {
+        format!("{:032x}", owner.0)
+    }
+}
+
+impl TryFrom<String> for OwnerId {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
     }
 }
 
@@ -52,5 +71,12 @@ mod tests {
         let owners = Owners::new(vec!["a".to_owned()]);
         assert!(owners.of_key("a").is_some());
         assert_eq!(owners.of_key("b"), None);
+    }
+
+    #[test]
+    fn an_owner_is_written_and_read_back() {
+        let owner = Owners::new(Vec::new()).of_key("a").unwrap();
+        let text = serde_json::to_string(&owner).unwrap();
+        assert_eq!(serde_json::from_str::<OwnerId>(&text).unwrap(), owner);
     }
 }

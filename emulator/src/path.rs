@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest path that Linux takes.
 const MAX_BYTES: usize = 4095;
 /// The longest file name that Linux takes.
@@ -21,14 +23,18 @@ pub(crate) enum PathError {
     Nul,
     #[error("the path is too long")]
     TooLong,
+    #[error("the path is empty")]
+    Empty,
 }
 
 /// `/`, or `/` followed by plain segments; without a trailing slash.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct AbsolutePath(String);
 
 /// One or more plain segments joined by `/`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct RelativePath(String);
 
 impl AbsolutePath {
@@ -98,11 +104,38 @@ impl RelativePath {
         self.0.split('/')
     }
 
+    /// The folder that it lies in; `None` when that is the folder it is relative to.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.0.rsplit_once('/')?;
+        Some(Self(parent.to_owned()))
+    }
+
+    /// The last segment.
+    pub(crate) fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether this is `base` or lies below it.
     pub(crate) fn is_within(&self, base: &Self) -> bool {
         self.0
             .strip_prefix(base.0.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl TryFrom<String> for AbsolutePath {
+    type Error = PathError;
+
+    fn try_from(text: String) -> Result<Self, PathError> {
+        Self::parse(&text)
+    }
+}
+
+impl TryFrom<String> for RelativePath {
+    type Error = PathError;
+
+    fn try_from(text: String) -> Result<Self, PathError> {
+        Self::parse(&text)?.ok_or(PathError::Empty)
     }
 }
 

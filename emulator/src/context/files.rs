@@ -3,18 +3,24 @@
 //! There are no folders in here; a folder is seen where a path has one.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::blob::Blob;
-use crate::clock;
-use crate::ids;
+use super::recycle::RecycleRule;
+use crate::clock::Clock;
 use crate::path::AbsolutePath;
 
-/// The files of one context.
-#[derive(Debug, Default)]
+/// The files of one context, as everyone sees them. Only the context itself changes them.
+#[derive(Debug)]
 pub(crate) struct ContextFiles {
-    by_path: Mutex<BTreeMap<AbsolutePath, StoredFile>>,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_path: BTreeMap<AbsolutePath, StoredFile>,
+    recycling: Vec<RecycleRule>,
 }
 
 /// One stored file.
@@ -26,6 +32,8 @@ pub(crate) struct StoredFile {
     pub(crate) mode: u32,
     pub(crate) created_ms: i64,
     pub(crate) modified_ms: i64,
+    /// For an archive that a sync packed: how many bytes it holds, unpacked. `None` for every other file.
+    pub(crate) packed: Option<u64>,
 }
 
 /// What a listing of a folder shows.
@@ -36,51 +44,32 @@ pub(crate) enum FileEntry {
 }
 
 impl ContextFiles {
-    /// Stores the bytes under the path, in place of what was there.
-    pub(crate) fn put(&self, path: AbsolutePath, blob: Arc<Blob>, mode: u32) {
-        let now = clock::now_ms();
-        let replaced = match self.lock().entry(path) {
-            Entry::Occupied(mut entry) => {
-                let file = entry.get_mut();
-                file.mode = mode;
-                file.modified_ms = now;
-                Some(std::mem::replace(&mut file.blob, blob))
-            }
-            Entry::Vacant(entry) => {
-                let id = ids::file_name();
-                entry.insert(StoredFile {
-                    id,
-                    blob,
-                    mode,
-                    created_ms: now,
-                    modified_ms: now,
-                });
-                None
-            }
-        };
-        // Outside of the lock: the last holder of a blob removes a file.
-        drop(replaced);
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
     }
 
-    /// The file under the path.
+    /// The file under this path.
     pub(crate) fn get(&self, path: &AbsolutePath) -> Option<StoredFile> {
-        self.lock().get(path).cloned()
-    }
-
-    /// Removes a file; false when there was none.
-    pub(crate) fn remove(&self, path: &AbsolutePath) -> bool {
-        let removed = self.lock().remove(path);
-        removed.is_some()
+        let now = self.clock.now_ms();
+        let state = self.lock();
+        let file = state.by_path.get(path)?;
+        (!state.had_its_time(path, file, now)).then(|| file.clone())
     }
 
     /// Every file below the folder, as it is now.
     pub(crate) fn below(&self, folder: &AbsolutePath) -> Vec<(AbsolutePath, StoredFile)> {
-        let files = self.lock();
-        let from_folder = files.range(folder.clone()..);
+        let now = self.clock.now_ms();
+        let state = self.lock();
+        let from_folder = state.by_path.range(folder.clone()..);
         // Paths that only begin alike (`/tmp/a-b` beside `/tmp/a/b`) sort in between: skipped, not an end.
         from_folder
             .take_while(|(path, _)| path.as_str().starts_with(folder.as_str()))
-            .filter(|(path, _)| path.below(folder).is_some())
+            .filter(|(path, file)| {
+                path.below(folder).is_some() && !state.had_its_time(path, file, now)
+            })
             .map(|(path, file)| (path.clone(), file.clone()))
             .collect()
     }
@@ -110,13 +99,59 @@ impl ContextFiles {
         children.into_values().collect()
     }
 
-    pub(crate) fn clear(&self) {
-        let cleared = std::mem::take(&mut *self.lock());
-        drop(cleared);
+    /// The files whose time is over, by the rules.
+    pub(super) fn past_their_time(&self) -> Vec<AbsolutePath> {
+        let now = self.clock.now_ms();
+        let state = self.lock();
+        if state.recycling.is_empty() {
+            return Vec::new();
+        }
+        let over = state
+            .by_path
+            .iter()
+            .filter(|(path, file)| state.had_its_time(path, file, now));
+        over.map(|(path, _)| path.clone()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AbsolutePath, StoredFile>> {
-        self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn set_recycling(&self, rules: Vec<RecycleRule>) {
+        self.lock().recycling = rules;
+    }
+
+    pub(super) fn recycling(&self) -> Vec<RecycleRule> {
+        self.lock().recycling.clone()
+    }
+
+    /// Puts files in place, or takes them out where there is none. Returns what was replaced.
+    pub(super) fn switch(
+        &self,
+        changes: Vec<(AbsolutePath, Option<StoredFile>)>,
+    ) -> Vec<StoredFile> {
+        let mut state = self.lock();
+        changes
+            .into_iter()
+            .filter_map(|(path, file)| match file {
+                Some(file) => state.by_path.insert(path, file),
+                None => state.by_path.remove(&path),
+            })
+            .collect()
+    }
+
+    /// Takes everything out.
+    pub(super) fn take_all(&self) -> Vec<StoredFile> {
+        let taken = std::mem::take(&mut self.lock().by_path);
+        taken.into_values().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn had_its_time(&self, path: &AbsolutePath, file: &StoredFile, now: i64) -> bool {
+        self.recycling
+            .iter()
+            .any(|rule| matches!(rule.ends_ms(path, file.modified_ms), Some(end) if end <= now))
     }
 }
 
@@ -124,6 +159,7 @@ impl ContextFiles {
 mod tests {
     use super::*;
     use crate::context::BlobStore;
+    use crate::ids;
 
     fn path(text: &str) -> AbsolutePath {
         AbsolutePath::parse(text).unwrap()
@@ -131,14 +167,18 @@ mod tests {
 
     fn files(paths: &[&str]) -> (tempfile::TempDir, ContextFiles) {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = BlobStore::create(folder.path().join("blobs")).unwrap();
-        let files = ContextFiles::default();
+        let blobs = BlobStore::new(folder.path().to_owned());
+        let files = ContextFiles::new(Clock::default());
         for text in paths {
-            files.put(
-                path(text),
-                blobs.write(&mut text.as_bytes()).unwrap(),
-                0o644,
-            );
+            let file = StoredFile {
+                id: ids::file_name(),
+                blob: blobs.write(&mut text.as_bytes()).unwrap(),
+                mode: 0o644,
+                created_ms: 0,
+                modified_ms: 0,
+                packed: None,
+            };
+            files.switch(vec![(path(text), Some(file))]);
         }
         (folder, files)
     }
@@ -168,14 +208,9 @@ mod tests {
     fn the_bytes_of_a_replaced_file_go_away_with_their_last_reader() {
         let (folder, files) = files(&["/tmp/a"]);
         let held = files.below(&path("/tmp"));
-        assert!(files.remove(&path("/tmp/a")));
+        assert_eq!(files.switch(vec![(path("/tmp/a"), None)]).len(), 1);
         assert!(held[0].1.blob.open().is_ok());
         drop(held);
-        assert_eq!(
-            std::fs::read_dir(folder.path().join("blobs"))
-                .unwrap()
-                .count(),
-            0
-        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

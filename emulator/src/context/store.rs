@@ -1,106 +1,36 @@
 //! All contexts, and who owns which. A name belongs to one context per owner and region.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::files::ContextFiles;
-use crate::clock;
+use super::blob::BlobStore;
+use super::context::Context;
+use super::files::StoredFile;
+use super::phase::Phase;
+use crate::clock::Clock;
 use crate::ids;
 use crate::owner::OwnerId;
+use crate::path::AbsolutePath;
+use crate::storage::{Ledger, StorageError};
 
 /// Where the contexts of sessions themselves are; they are not listed.
 const INTERNAL_REGION: &str = "agb-emulator-internal";
 
-/// How a context stands, in the order in which a clear goes through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Available,
-    Clearing,
-    PreAvailable,
-}
-
-impl Phase {
-    /// AGB's `state`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::Clearing => "clearing",
-            Self::PreAvailable => "pre-available",
-        }
-    }
-}
-
-/// One context. It may outlive its deletion in the hands of a session; it takes no files then.
+/// What every context needs to keep its files and to know the time.
 #[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) id: String,
-    pub(crate) files: ContextFiles,
-    owner: OwnerId,
-    region: String,
-    created_ms: i64,
-    changing: Mutex<Changing>,
-}
-
-#[derive(Debug)]
-struct Changing {
-    name: String,
-    last_used_ms: i64,
-    phase: Phase,
-    deleted: bool,
-}
-
-/// What callers are told about a context.
-#[derive(Debug, Clone)]
-pub(crate) struct ContextSummary {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) created_ms: i64,
-    pub(crate) last_used_ms: i64,
-    pub(crate) phase: Phase,
-}
-
-impl Context {
-    pub(crate) fn summary(&self) -> ContextSummary {
-        let changing = self.lock();
-        ContextSummary {
-            id: self.id.clone(),
-            name: changing.name.clone(),
-            created_ms: self.created_ms,
-            last_used_ms: changing.last_used_ms,
-            phase: changing.phase,
-        }
-    }
-
-    pub(crate) fn touch(&self) {
-        self.lock().last_used_ms = clock::now_ms();
-    }
-
-    pub(crate) fn set_phase(&self, phase: Phase) {
-        self.lock().phase = phase;
-    }
-
-    /// Moves to `clearing`; false when the context is not available for it.
-    pub(crate) fn begin_clearing(&self) -> bool {
-        let mut changing = self.lock();
-        let available = changing.phase == Phase::Available;
-        if available {
-            changing.phase = Phase::Clearing;
-        }
-        available
-    }
-
-    pub(crate) fn is_deleted(&self) -> bool {
-        self.lock().deleted
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Changing> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub(crate) struct Keeper {
+    pub(crate) ledger: Ledger,
+    pub(crate) blobs: BlobStore,
+    pub(crate) clock: Clock,
 }
 
 /// The contexts of one emulator, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Contexts {
+    keeper: Arc<Keeper>,
+    /// Held by whoever makes, renames or deletes one; the table itself is held only for a moment.
+    writing: Mutex<()>,
     table: Mutex<Table>,
 }
 
@@ -111,13 +41,73 @@ struct Table {
 }
 
 /// Why a context could not be renamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum RenameError {
+    #[error("not found")]
     NotFound,
+    #[error("the name is taken")]
     NameTaken,
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 impl Contexts {
+    /// The contexts that the ledger remembers, each with all its files. A clear that was cut off is finished. Blocking.
+    pub(crate) fn open(keeper: Keeper) -> Result<Self, StorageError> {
+        let keeper = Arc::new(keeper);
+        let saved = keeper.ledger.load()?;
+        let mut table = Table::default();
+        let mut by_id = HashMap::new();
+        for (id, record) in saved.contexts {
+            let context = Arc::new(Context::restore(&keeper, id.clone(), record));
+            table.next_number = table.next_number.max(context.number + 1);
+            table.by_number.insert(context.number, Arc::clone(&context));
+            by_id.insert(id, context);
+        }
+        let mut named = HashSet::new();
+        for (context, path, record) in saved.files {
+            let damaged =
+                |reason: String| StorageError::Ledger(format!("{context} {path}: {reason}"));
+            let context = by_id
+                .get(&context)
+                .ok_or_else(|| damaged("there is no such context".to_owned()))?;
+            let path = AbsolutePath::parse(&path).map_err(|error| damaged(error.to_string()))?;
+            let blob = keeper
+                .blobs
+                .adopt(&record.blob, record.size)
+                .map_err(|error| damaged(error.to_string()))?;
+            named.insert(record.blob);
+            let file = StoredFile {
+                id: record.id,
+                blob,
+                mode: record.mode,
+                created_ms: record.created_ms,
+                modified_ms: record.modified_ms,
+                packed: record.packed,
+            };
+            context.files.switch(vec![(path, Some(file))]);
+        }
+        keeper.blobs.sweep(&named)?;
+        // Their sessions have ended with the process.
+        for (_, context) in table
+            .by_number
+            .extract_if(.., |_, context| context.region == INTERNAL_REGION)
+        {
+            context.delete()?;
+        }
+        for context in table.by_number.values() {
+            if context.summary().phase == Phase::Clearing {
+                context.finish_clearing()?;
+                context.set_phase(Phase::Available);
+            }
+        }
+        Ok(Self {
+            keeper,
+            writing: Mutex::default(),
+            table: Mutex::new(table),
+        })
+    }
+
     pub(crate) fn by_id(&self, owner: OwnerId, id: &str) -> Option<Arc<Context>> {
         self.lock()
             .find(|context| context.owner == owner && context.id == id)
@@ -132,33 +122,43 @@ impl Contexts {
         self.lock().named(owner, region, name)
     }
 
-    pub(crate) fn get_or_create(&self, owner: OwnerId, region: &str, name: &str) -> Arc<Context> {
+    /// All contexts, whoever owns them.
+    pub(crate) fn all(&self) -> Vec<Arc<Context>> {
+        self.lock().by_number.values().map(Arc::clone).collect()
+    }
+
+    /// Blocking.
+    pub(crate) fn get_or_create(
+        &self,
+        owner: OwnerId,
+        region: &str,
+        name: &str,
+    ) -> io::Result<Arc<Context>> {
+        let _turn = self.turn();
+        let number = {
+            let table = self.lock();
+            if let Some(context) = table.named(owner, region, name) {
+                return Ok(context);
+            }
+            table.next_number
+        };
+        let id = ids::context_id();
+        let context = Arc::new(Context::new(
+            &self.keeper,
+            id,
+            number,
+            (owner, region, name),
+        ));
+        context.save()?;
         let mut table = self.lock();
-        if let Some(context) = table.named(owner, region, name) {
-            return context;
-        }
-        let now = clock::now_ms();
-        let context = Arc::new(Context {
-            id: ids::context_id(),
-            files: ContextFiles::default(),
-            owner,
-            region: region.to_owned(),
-            created_ms: now,
-            changing: Mutex::new(Changing {
-                name: name.to_owned(),
-                last_used_ms: now,
-                phase: Phase::Available,
-                deleted: false,
-            }),
-        });
-        let number = table.next_number;
-        table.next_number += 1;
+        table.next_number = number + 1;
         table.by_number.insert(number, Arc::clone(&context));
-        context
+        Ok(context)
     }
 
     /// A context that a session brings along itself: it is found by its id only.
-    pub(crate) fn internal(&self, owner: OwnerId, name: &str) -> Arc<Context> {
+    /// Blocking.
+    pub(crate) fn internal(&self, owner: OwnerId, name: &str) -> io::Result<Arc<Context>> {
         self.get_or_create(owner, INTERNAL_REGION, name)
     }
 
@@ -184,31 +184,34 @@ impl Contexts {
         (page, rest.next().map(|(number, _)| *number), total)
     }
 
+    /// Blocking.
     pub(crate) fn rename(&self, owner: OwnerId, id: &str, name: &str) -> Result<(), RenameError> {
-        let table = self.lock();
-        let context = table
-            .find(|context| context.owner == owner && context.id == id)
-            .ok_or(RenameError::NotFound)?;
-        match table.named(owner, &context.region, name) {
+        let _turn = self.turn();
+        let context = self.by_id(owner, id).ok_or(RenameError::NotFound)?;
+        match self.by_name(owner, &context.region, name) {
             Some(other) if other.id != id => Err(RenameError::NameTaken),
-            _ => {
-                name.clone_into(&mut context.lock().name);
-                Ok(())
-            }
+            _ => Ok(context.rename(name)?),
         }
     }
 
-    /// Takes the context out and returns it, so that its files can be removed where blocking is allowed.
-    pub(crate) fn delete(&self, owner: OwnerId, id: &str) -> Option<Arc<Context>> {
-        let mut table = self.lock();
-        let number = table
-            .by_number
-            .iter()
-            .find(|(_, context)| context.owner == owner && context.id == id)
-            .map(|(number, _)| *number)?;
-        let context = table.by_number.remove(&number)?;
-        context.lock().deleted = true;
-        Some(context)
+    /// Takes the context out with all its files; false when there is none. Blocking.
+    pub(crate) fn delete(&self, owner: OwnerId, id: &str) -> io::Result<bool> {
+        let _turn = self.turn();
+        let Some(context) = self.by_id(owner, id) else {
+            return Ok(false);
+        };
+        context.delete()?;
+        self.lock().by_number.remove(&context.number);
+        Ok(true)
+    }
+
+    /// Changes nothing any more, and lets another process have the data. Blocking.
+    pub(crate) fn close(&self) {
+        self.keeper.ledger.close();
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -226,7 +229,7 @@ impl Table {
 
     fn named(&self, owner: OwnerId, region: &str, name: &str) -> Option<Arc<Context>> {
         self.find(|context| {
-            context.owner == owner && context.region == region && context.lock().name == name
+            context.owner == owner && context.region == region && context.is_named(name)
         })
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::envelope::{Answer, Refusal, Reply};
+use super::on_disk;
 use crate::app::App;
 use crate::clock::timestamp;
 use crate::context::FileEntry;
@@ -67,9 +68,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, call: Call) -> Answer {
     let number = call.positive("pageNumber", 1)?;
     let size = call.positive("pageSize", DEFAULT_PAGE)?.min(MAX_PAGE);
     // The listing may be long: off the threads that serve requests.
-    let children = tokio::task::spawn_blocking(move || context.files.children(&folder))
-        .await
-        .map_err(|error| Refusal::internal(error.to_string()))?;
+    let children = on_disk(move || context.files.children(&folder)).await?;
     let count = children.len();
     let skipped = (number - 1).saturating_mul(size);
     let page: Vec<_> = children
@@ -84,14 +83,15 @@ pub(super) async fn list(State(app): State<Arc<App>>, call: Call) -> Answer {
 pub(super) async fn delete(State(app): State<Arc<App>>, call: Call) -> Answer {
     let context = call.context(&app, call.required("contextId")?)?;
     let path = read_path("filePath", call.required("filePath")?)?;
-    if context.files.remove(&path) {
-        Ok(Reply::empty())
-    } else {
-        Err(Refusal::new(
+    let wanted = path.clone();
+    match on_disk(move || context.remove(&wanted)).await? {
+        Ok(true) => Ok(Reply::empty()),
+        Ok(false) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
             "InvalidFile.NotFound",
             format!("file not found: {path}"),
-        ))
+        )),
+        Err(error) => Err(Refusal::invalid(error.to_string())),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::call::{Call, token};
 use super::envelope::{Answer, Refusal, Reply};
+use super::on_disk;
 use crate::app::App;
 use crate::clock::timestamp;
 use crate::context::{ContextSummary, Phase, RenameError};
@@ -59,8 +60,10 @@ pub(super) async fn get(State(app): State<Arc<App>>, call: Call) -> Answer {
             .by_name(call.owner, region, name)
             .ok_or_else(|| Refusal::context_not_found(name))?,
         (None, Some(name), true) => {
-            app.contexts
-                .get_or_create(call.owner, region, check_name(name)?)
+            let (name, region) = (check_name(name)?.to_owned(), region.to_owned());
+            let (app, owner) = (Arc::clone(&app), call.owner);
+            let made = on_disk(move || app.contexts.get_or_create(owner, &region, &name)).await?;
+            made.map_err(|error| Refusal::internal(error.to_string()))?
         }
         (None, None, _) => return Err(Refusal::missing("id or name")),
     };
@@ -85,9 +88,12 @@ pub(super) async fn list(State(app): State<Arc<App>>, call: Call) -> Answer {
 
 pub(super) async fn rename(State(app): State<Arc<App>>, call: Call) -> Answer {
     let (id, name) = (call.required("id")?, check_name(call.required("name")?)?);
-    match app.contexts.rename(call.owner, id, name) {
+    let (wanted, new_name, owner) = (id.to_owned(), name.to_owned(), call.owner);
+    let renamed = on_disk(move || app.contexts.rename(owner, &wanted, &new_name)).await?;
+    match renamed {
         Ok(()) => Ok(Reply::empty()),
         Err(RenameError::NotFound) => Err(Refusal::context_not_found(id)),
+        Err(RenameError::Io(error)) => Err(Refusal::internal(error.to_string())),
         Err(RenameError::NameTaken) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
             "InvalidContext.NameAlreadyExists",
@@ -98,32 +104,33 @@ pub(super) async fn rename(State(app): State<Arc<App>>, call: Call) -> Answer {
 
 pub(super) async fn delete(State(app): State<Arc<App>>, call: Call) -> Answer {
     let id = call.required("id")?;
-    let context = app
-        .contexts
-        .delete(call.owner, id)
-        .ok_or_else(|| Refusal::context_not_found(id))?;
-    app.tasks.spawn_blocking(move || context.files.clear());
-    Ok(Reply::empty())
+    let (wanted, owner) = (id.to_owned(), call.owner);
+    let deleted = on_disk(move || app.contexts.delete(owner, &wanted)).await?;
+    match deleted {
+        Ok(true) => Ok(Reply::empty()),
+        Ok(false) => Err(Refusal::context_not_found(id)),
+        Err(error) => Err(Refusal::internal(error.to_string())),
+    }
 }
 
 pub(super) async fn clear(State(app): State<Arc<App>>, call: Call) -> Answer {
     let context = call.context(&app, call.required("id")?)?;
-    if !context.begin_clearing() {
+    let clearing = Arc::clone(&context);
+    let begun = on_disk(move || clearing.begin_clearing()).await?;
+    if !begun.map_err(|error| Refusal::internal(error.to_string()))? {
         // It is being cleared already, which is what was asked for.
         return Ok(Reply::empty());
     }
     let pause = app.config.clear_duration;
-    let clearing = Arc::clone(&context);
     app.tasks.spawn(async move {
         sleep(pause).await;
-        let cleared = Arc::clone(&clearing);
-        if tokio::task::spawn_blocking(move || cleared.files.clear())
-            .await
-            .is_ok()
-        {
-            clearing.set_phase(Phase::PreAvailable);
-            sleep(pause).await;
-            clearing.set_phase(Phase::Available);
+        let cleared = Arc::clone(&context);
+        match tokio::task::spawn_blocking(move || cleared.finish_clearing()).await {
+            Ok(Ok(())) => {
+                sleep(pause).await;
+                context.set_phase(Phase::Available);
+            }
+            failed => tracing::error!(context = context.id, ?failed, "a context was not cleared"),
         }
     });
     Ok(Reply::empty())

@@ -24,3 +24,12 @@ mod tools;
 
 pub(crate) use routes::router;
 pub(crate) use server::serve;
+
+/// Does work that waits for the disk off the threads that serve requests. It runs to its end, even when the caller goes away.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, envelope::Refusal> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| envelope::Refusal::internal(error.to_string()))
+}

@@ -157,7 +157,9 @@ async fn take(
             return Err(Denial::NotReady);
         }
         context.touch();
-        context.files.put(grant.path.clone(), blob, FILE_MODE);
+        context
+            .put(grant.path.clone(), blob, FILE_MODE)
+            .map_err(|error| Denial::Broken(error.to_string()))?;
         let stored = context.files.get(&grant.path);
         stored.as_ref().map(etag).ok_or(Denial::NoSuchKey)
     })

@@ -23,7 +23,9 @@ pub(crate) async fn load(
     let Some((kind, path)) = TYPES.into_iter().find(|(name, _)| *name == kind) else {
         return Ok(None);
     };
-    let mount = {
+    let (contexts, owner) = (Arc::clone(&app.contexts), session.owner);
+    let session = Arc::clone(session);
+    tokio::task::spawn_blocking(move || {
         let mut mounts = session
             .internal_mounts
             .lock()
@@ -31,17 +33,14 @@ pub(crate) async fn load(
         if let Some(mount) = mounts.get(kind) {
             return Ok(Some(Arc::clone(mount)));
         }
-        let name = format!("{kind}-{}", session.id);
-        let context = app.contexts.internal(session.owner, &name);
+        let context = contexts.internal(owner, &format!("{kind}-{}", session.id))?;
         let mount = Arc::new(Mount::new(context, path, POLICY).map_err(io::Error::other)?);
+        session.world.make_folder(&mount.path)?;
         mounts.insert(kind.to_owned(), Arc::clone(&mount));
-        mount
-    };
-    let (made, session) = (Arc::clone(&mount), Arc::clone(session));
-    tokio::task::spawn_blocking(move || session.world.make_folder(&made.path).map(|_| ()))
-        .await
-        .map_err(io::Error::other)??;
-    Ok(Some(mount))
+        Ok(Some(mount))
+    })
+    .await
+    .map_err(io::Error::other)?
 }
 
 /// Deletes what the session brought along.
@@ -52,9 +51,16 @@ pub(super) async fn remove(app: &App, session: &Session) {
             .lock()
             .unwrap_or_else(PoisonError::into_inner),
     );
-    for mount in mounts.into_values() {
-        if let Some(context) = app.contexts.delete(session.owner, &mount.context.id) {
-            let _ = tokio::task::spawn_blocking(move || context.files.clear()).await;
-        }
+    if mounts.is_empty() {
+        return;
+    }
+    let (contexts, owner) = (Arc::clone(&app.contexts), session.owner);
+    let removed = tokio::task::spawn_blocking(move || {
+        mounts
+            .into_values()
+            .try_for_each(|mount| contexts.delete(owner, &mount.context.id).map(drop))
+    });
+    if let Ok(Err(error)) = removed.await {
+        tracing::warn!(session = session.id, %error, "what a session brought along was not deleted");
     }
 }

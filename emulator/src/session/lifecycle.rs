@@ -40,6 +40,7 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         let world = World::create(folder, owner)?;
         for mount in &mounts {
             world.make_folder(&mount.path)?;
+            mount.begin_use()?;
         }
         Ok::<_, io::Error>(world)
     })
@@ -76,9 +77,6 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         status: watch::Sender::new(SessionStatus::Running),
     });
     app.sessions.insert(Arc::clone(&session));
-    for mount in &session.mounts {
-        mount.context.touch();
-    }
     let downloaded = session
         .mounts
         .iter()
@@ -135,10 +133,11 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
         .map(Arc::clone)
         .collect();
     start_tasks(&app, &session, uploaded, SyncDirection::Upload, &uploads).await;
-    for mount in &session.mounts {
+    for mount in session.all_mounts() {
         mount.at_rest().await;
     }
     sleep(app.config.release_duration).await;
+    internal::remove(&app, &session).await;
     session.advance(SessionStatus::Finished);
     let removed = Arc::clone(&session);
     match tokio::task::spawn_blocking(move || removed.world.remove()).await {
@@ -149,7 +148,6 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
             "the folder of a released session was not removed"
         ),
     }
-    internal::remove(&app, &session).await;
     sleep(app.config.finished_retention).await;
     app.sessions.remove(&session.id);
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use crate::clock;
 use crate::fault::SyncDirection;
 
 /// How many records a session keeps; the oldest go first.
@@ -132,14 +131,14 @@ impl Task {
         self.lock().status = TaskStatus::Running;
     }
 
-    pub(crate) fn finish(&self, result: Result<(), String>) {
+    pub(crate) fn finish(&self, now_ms: i64, result: Result<(), String>) {
         let mut progress = self.lock();
         progress.status = match result {
             Ok(()) => TaskStatus::Success,
             Err(message) => TaskStatus::Failed(message),
         };
         // No task ends before it began, even when its start time had to be moved on to be unique.
-        progress.finish_ms = Some(clock::now_ms().max(self.start_ms));
+        progress.finish_ms = Some(now_ms.max(self.start_ms));
     }
 
     /// Whether a look at this time shows the task. Counts the look.
@@ -201,7 +200,7 @@ mod tests {
                 (Duration::ZERO, looks),
             )
         };
-        add(1, 0).finish(Ok(()));
+        add(1, 0).finish(1, Ok(()));
         add(2, 2);
         assert_eq!(starts(&book, 1), [1]);
         assert_eq!(starts(&book, 1), [1]);

@@ -8,6 +8,7 @@ use super::mount::Mount;
 use super::task::Task;
 use super::transfer;
 use crate::app::App;
+use crate::archive::Limits;
 use crate::context::Phase;
 use crate::fault::{FaultAction, SyncDirection};
 use crate::session::Session;
@@ -80,7 +81,7 @@ pub(crate) fn start_tasks(
             &mount.context.id,
             mount.path.as_str(),
             direction,
-            app.clock.now_ms(),
+            app.clock.unique_ms(),
             (plan.hidden_for, plan.hidden_looks),
         );
         let (app_of_task, session, plan) = (Arc::clone(app), Arc::clone(session), plan.clone());
@@ -120,19 +121,27 @@ async fn run(
     // The wait comes first: nothing has moved as long as the task is not done.
     sleep(app.config.sync_duration * 4 / 5).await;
     if let Some(message) = plan.fail {
-        task.finish(Err(message));
+        task.finish(app.clock.now_ms(), Err(message));
         return;
     }
     if let Err(message) = check_context(&mount) {
-        task.finish(Err(message));
+        task.finish(app.clock.now_ms(), Err(message));
         return;
     }
     let (session, blobs) = (Arc::clone(session), app.blobs.clone());
+    let limits = Limits {
+        bytes: app.config.max_unpacked_bytes,
+        files: app.config.max_unpacked_files,
+    };
     let transfer = tokio::task::spawn_blocking(move || {
         let mut known = known;
         match direction {
-            SyncDirection::Upload => transfer::upload(&session.world, &mount, &mut known, &blobs),
-            SyncDirection::Download => transfer::download(&session.world, &mount, &mut known),
+            SyncDirection::Upload => {
+                transfer::upload(&session.world, &mount, &mut known, &blobs, limits)
+            }
+            SyncDirection::Download => {
+                transfer::download(&session.world, &mount, &mut known, limits)
+            }
         }
     });
     let result = match transfer.await {
@@ -143,7 +152,7 @@ async fn run(
         let mib = u32::try_from(bytes / BYTES_PER_MIB).unwrap_or(u32::MAX);
         sleep(app.config.sync_duration_per_mib.saturating_mul(mib)).await;
     }
-    task.finish(result.map(|_| ()));
+    task.finish(app.clock.now_ms(), result.map(|_| ()));
 }
 
 fn check_context(mount: &Mount) -> Result<(), String> {

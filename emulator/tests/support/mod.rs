@@ -1,6 +1,8 @@
 //! An emulator, and a small client that speaks AGB's HTTP as a test would write it.
 #![allow(dead_code, missing_docs, unreachable_pub)] // Each test file uses its part.
 
+pub mod program;
+
 use std::time::{Duration, Instant};
 
 use agb_emulator::{Config, Emulator};
@@ -320,8 +322,17 @@ impl Answer {
 }
 
 /// Looks again and again until there is something.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look).await
+}
+
+/// Looks again and again for that long until there is something.
+pub async fn within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look().await {
             return found;

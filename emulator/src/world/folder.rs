@@ -1,210 +1,29 @@
-//! A session's file system, handled from the outside.
-//!
-//! A session can put symbolic links, pipes and whatever else it likes into its folders, at any moment. So
-//! nothing here follows a link out of them: every path is opened from the session's own root by `openat2`, or
-//! from an open folder, one segment at a time. All of it blocks and belongs on blocking threads.
-//!
-//! A session's folder holds `files/tmp` and `files/home` (what the session sees), `stage` (files on their way
-//! in, on the same file system, so that they appear whole) and `root` (the empty mount point of its world).
+//! A folder of a session, held open, and what the sync does in it. No link is followed.
 
 use std::ffi::{CStr, CString};
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::{OpenFile, Stamp, World, own};
 use crate::ids;
-use crate::path::{AbsolutePath, RelativePath};
+use crate::path::RelativePath;
 
 const FOLDER_MODE: Mode = Mode::from_bits_truncate(0o755);
 /// Deeper trees are refused: whoever walks them holds one open folder for each level.
 const MAX_DEPTH: usize = 64;
 
-/// The file system of one session.
-#[derive(Debug)]
-pub(crate) struct World {
-    folder: PathBuf,
-    files: OwnedFd,
-    stage: OwnedFd,
-    owner: Option<(u32, u32)>,
-}
-
 /// A folder in a session's file system, held open.
 #[derive(Debug)]
 pub(crate) struct Folder<'world> {
-    world: &'world World,
-    fd: OwnedFd,
-}
-
-/// What becomes of a file's former content.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum WriteMode {
-    Overwrite,
-    Append,
-}
-
-/// What bears a name in a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum EntryKind {
-    Folder,
-    Other,
-}
-
-/// Tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-/// A regular file of a session, open for reading.
-#[derive(Debug)]
-pub(crate) struct OpenFile {
-    pub(crate) file: File,
-    pub(crate) stamp: Stamp,
-    pub(crate) mode: u32,
-}
-
-impl World {
-    /// Makes the folders of a new session. `owner` is the host user that the session runs as, when not ours.
-    pub(crate) fn create(folder: PathBuf, owner: Option<(u32, u32)>) -> io::Result<Self> {
-        for part in [
-            "",
-            "files",
-            "files/tmp",
-            "files/home",
-            "files/home/agb",
-            "stage",
-            "root",
-        ] {
-            let path = folder.join(part);
-            DirBuilder::new().mode(0o700).create(&path)?;
-            let directory = File::open(&path)?;
-            own(&directory, owner)?;
-            if part.starts_with("files/") {
-                directory.set_permissions(Permissions::from_mode(if part == "files/tmp" {
-                    0o1777
-                } else {
-                    0o755
-                }))?;
-            }
-        }
-        let files = File::open(folder.join("files"))?.into();
-        let stage = File::open(folder.join("stage"))?.into();
-        Ok(Self {
-            folder,
-            files,
-            stage,
-            owner,
-        })
-    }
-
-    /// Where the session's folder lies on the host.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Opens a folder by its path in the session. A link anywhere in the path is refused.
-    pub(crate) fn open_folder(&self, path: &AbsolutePath) -> io::Result<Folder<'_>> {
-        let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-        let path = path
-            .below_root()
-            .map_or_else(|| ".".to_owned(), |path| path.to_string());
-        let fd = openat2(&self.files, path.as_str(), how)?;
-        Ok(Folder { world: self, fd })
-    }
-
-    /// Opens a folder and makes what is missing of it.
-    pub(crate) fn make_folder(&self, path: &AbsolutePath) -> io::Result<Folder<'_>> {
-        let mut folder = Folder {
-            world: self,
-            fd: self.files.try_clone()?,
-        };
-        if let Some(path) = path.below_root() {
-            for segment in path.segments() {
-                folder = folder.make_child(segment)?;
-            }
-        }
-        Ok(folder)
-    }
-
-    /// Opens a regular file as the session itself would, following links within the session.
-    pub(crate) fn open_for_reading(&self, path: &AbsolutePath) -> io::Result<File> {
-        regular(self.open_within(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?)
-    }
-
-    /// Opens or makes a regular file as the session itself would, following links within the session.
-    pub(crate) fn open_for_writing(
-        &self,
-        path: &AbsolutePath,
-        mode: WriteMode,
-    ) -> io::Result<File> {
-        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK;
-        let new = OFlag::O_CREAT | OFlag::O_EXCL;
-        let file = match self.open_within(path, flags | new, Mode::from_bits_truncate(0o644)) {
-            Ok(file) => {
-                own(&file, self.owner)?;
-                file
-            }
-            // It is there already, or its name is a link's.
-            Err(nix::Error::EEXIST) => self.open_within(path, flags, Mode::empty())?,
-            Err(error) => return Err(error.into()),
-        };
-        let file = regular(file)?;
-        match mode {
-            WriteMode::Overwrite => file.set_len(0)?,
-            WriteMode::Append => {
-                io::Seek::seek(&mut &file, io::SeekFrom::End(0))?;
-            }
-        }
-        Ok(file)
-    }
-
-    /// The names in a folder, sorted.
-    pub(crate) fn list(&self, path: &AbsolutePath) -> io::Result<Vec<(String, EntryKind)>> {
-        let folder = self.open_within(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
-        let mut names = Vec::new();
-        for entry in Dir::from_fd(folder.into())?.iter() {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let folder = entry.file_type() == Some(nix::dir::Type::Directory);
-            if name != "." && name != ".." {
-                names.push((
-                    name,
-                    if folder {
-                        EntryKind::Folder
-                    } else {
-                        EntryKind::Other
-                    },
-                ));
-            }
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    fn open_within(&self, path: &AbsolutePath, flags: OFlag, mode: Mode) -> nix::Result<File> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .mode(mode)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        openat2(&self.files, path.as_str(), how).map(File::from)
-    }
-
-    /// Removes the session's folder with everything in it.
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.folder)
-    }
+    pub(super) world: &'world World,
+    pub(super) fd: OwnedFd,
 }
 
 impl<'world> Folder<'world> {
@@ -333,7 +152,7 @@ impl<'world> Folder<'world> {
         Err(io::Error::other("the path is empty"))
     }
 
-    fn make_child(&self, name: &str) -> io::Result<Folder<'world>> {
+    pub(super) fn make_child(&self, name: &str) -> io::Result<Folder<'world>> {
         match mkdirat(&self.fd, name, FOLDER_MODE) {
             Ok(()) => {
                 let child = self.child(name)?;
@@ -355,31 +174,6 @@ impl<'world> Folder<'world> {
     }
 }
 
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("not a regular file"))
-    }
-}
-
-fn own(file: &impl AsFd, owner: Option<(u32, u32)>) -> io::Result<()> {
-    owner.map_or(Ok(()), |(user, group)| {
-        fchown(file, Some(user), Some(group))
-    })
-}
-
 fn plain_name(name: &CStr) -> io::Result<Option<RelativePath>> {
     let text = name.to_str().map_err(|_| {
         let name = CString::from(name);
@@ -390,9 +184,11 @@ fn plain_name(name: &CStr) -> io::Result<Option<RelativePath>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::path::AbsolutePath;
 
     fn world() -> (tempfile::TempDir, World) {
         let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,13 @@
 //! The policy text of a mount, read and checked. A part that is missing has AGB's default.
 //!
-//! Archive mode, extraction and recycling are read and checked here, but have no effect yet.
+//! It decides which files take part and what is to be done with them. It does nothing itself.
 
-use serde::{Deserialize, Deserializer};
+mod wire;
+
 use serde_json::{Map, Value};
 
+use self::wire::{WirePolicy, WireRecyclePolicy, WireWhiteList};
+use crate::context::{RecycleRule, UploadMode};
 use crate::path::{AbsolutePath, PathError, RelativePath};
 
 /// Why a policy text was refused.
@@ -33,7 +36,29 @@ pub(crate) struct Policy {
     pub(crate) sync_local_file: bool,
     /// Where the data lay in the session that stored it; `None` when it is the mount path.
     pub(crate) original_path: Option<AbsolutePath>,
+    pub(crate) upload_mode: UploadMode,
+    pub(crate) extract: ExtractPolicy,
     white_lists: Vec<WhiteList>,
+    recycle: RecyclePolicy,
+}
+
+/// What becomes of archives that a download brings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExtractPolicy {
+    pub(crate) extract: bool,
+    /// Whether the archive itself is left out of the session once it is extracted.
+    pub(crate) delete_source: bool,
+    /// Into the folder where the archive lies, instead of one that bears its name.
+    pub(crate) to_current_folder: bool,
+}
+
+/// How long which files stay.
+#[derive(Debug, Clone)]
+struct RecyclePolicy {
+    /// `None` for ever.
+    days: Option<u16>,
+    /// As they were written; an empty one stands for all.
+    paths: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,9 +81,6 @@ impl Policy {
             return Err(PolicyError::NoObject(name.clone()));
         }
         let wire: WirePolicy = serde_json::from_value(Value::Object(parts))?;
-        for path in &wire.recycle_policy.paths {
-            refuse_wildcards("recyclePolicy.paths", path)?;
-        }
         let white_lists = wire
             .bw_list
             .white_lists
@@ -80,13 +102,74 @@ impl Policy {
             auto_download: wire.download_policy.auto_download.unwrap_or(true),
             sync_local_file: wire.delete_policy.sync_local_file.unwrap_or(true),
             original_path,
+            upload_mode: wire.upload_policy.upload_mode.unwrap_or(UploadMode::File),
+            extract: ExtractPolicy {
+                extract: wire.extract_policy.extract.unwrap_or(true),
+                delete_source: wire.extract_policy.delete_src_file.unwrap_or(true),
+                to_current_folder: wire
+                    .extract_policy
+                    .extract_to_current_folder
+                    .unwrap_or(false),
+            },
             white_lists,
+            recycle: RecyclePolicy::read(wire.recycle_policy)?,
+        })
+    }
+
+    /// What this policy means for the files that a mount at that path stores under the original path; `None` when they stay
+    /// for ever.
+    pub(crate) fn recycle_rule(
+        &self,
+        mount: &AbsolutePath,
+        original: &AbsolutePath,
+    ) -> Option<RecycleRule> {
+        let paths = self.recycle.below(mount, original);
+        let nothing = paths.as_ref().is_some_and(Vec::is_empty);
+        let days = self.recycle.days.filter(|_| !nothing)?;
+        Some(RecycleRule {
+            original: original.clone(),
+            days,
+            paths,
         })
     }
 
     /// Whether a file, by its path below the mount path, takes part. Without white lists, every file does.
     pub(crate) fn includes(&self, path: &RelativePath) -> bool {
         self.white_lists.is_empty() || self.white_lists.iter().any(|list| list.includes(path))
+    }
+}
+
+impl RecyclePolicy {
+    const FIELD: &str = "recyclePolicy.paths";
+
+    fn read(wire: WireRecyclePolicy) -> Result<Self, PolicyError> {
+        let paths = wire.paths.unwrap_or_else(|| vec![String::new()]);
+        for path in &paths {
+            read_relative(Self::FIELD, path.trim())?;
+        }
+        Ok(Self {
+            days: wire.lifecycle.and_then(wire::WireLifecycle::days),
+            paths,
+        })
+    }
+
+    /// The paths below the mount; `None` for all of it. AGB does not say what they are relative to: one that lies below the
+    /// mount or the original path is taken as absolute, and every one as relative to the mount.
+    fn below(&self, mount: &AbsolutePath, original: &AbsolutePath) -> Option<Vec<RelativePath>> {
+        let mut below = Vec::new();
+        for text in self.paths.iter().map(|path| path.trim()) {
+            let relative = RelativePath::parse(text).ok()??;
+            if let Ok(absolute) = AbsolutePath::parse(text) {
+                for base in [mount, original] {
+                    if absolute == *base {
+                        return None;
+                    }
+                    below.extend(absolute.below(base));
+                }
+            }
+            below.push(relative);
+        }
+        Some(below)
     }
 }
 
@@ -141,139 +224,6 @@ fn refuse_wildcards(field: &'static str, path: &str) -> Result<(), PolicyError> 
     Ok(())
 }
 
-/// The text's own shape. Enumerations are read only to refuse values that AGB does not know.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WirePolicy {
-    #[serde(deserialize_with = "null_is_default")]
-    upload_policy: WireUploadPolicy,
-    #[serde(deserialize_with = "null_is_default")]
-    download_policy: WireDownloadPolicy,
-    #[serde(deserialize_with = "null_is_default")]
-    delete_policy: WireDeletePolicy,
-    #[serde(rename = "extractPolicy", deserialize_with = "null_is_default")]
-    _extract_policy: WireExtractPolicy,
-    #[serde(deserialize_with = "null_is_default")]
-    recycle_policy: WireRecyclePolicy,
-    #[serde(deserialize_with = "null_is_default")]
-    bw_list: WireBwList,
-    #[serde(deserialize_with = "null_is_default")]
-    mapping_policy: WireMappingPolicy,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireUploadPolicy {
-    auto_upload: Option<bool>,
-    #[serde(rename = "uploadStrategy")]
-    _upload_strategy: Option<WireUploadStrategy>,
-    #[serde(rename = "uploadMode")]
-    _upload_mode: Option<WireUploadMode>,
-}
-
-#[derive(Debug, Deserialize)]
-enum WireUploadStrategy {
-    UploadBeforeResourceRelease,
-}
-
-#[derive(Debug, Deserialize)]
-enum WireUploadMode {
-    File,
-    Archive,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireDownloadPolicy {
-    auto_download: Option<bool>,
-    #[serde(rename = "downloadStrategy")]
-    _download_strategy: Option<WireDownloadStrategy>,
-}
-
-#[derive(Debug, Deserialize)]
-enum WireDownloadStrategy {
-    DownloadAsync,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireDeletePolicy {
-    sync_local_file: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireExtractPolicy {
-    #[serde(rename = "extract")]
-    _extract: Option<bool>,
-    #[serde(rename = "deleteSrcFile")]
-    _delete_src_file: Option<bool>,
-    #[serde(rename = "extractToCurrentFolder")]
-    _extract_to_current_folder: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireRecyclePolicy {
-    #[serde(rename = "lifecycle")]
-    _lifecycle: Option<WireLifecycle>,
-    #[serde(deserialize_with = "null_is_default")]
-    paths: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-enum WireLifecycle {
-    #[serde(rename = "Lifecycle_1Day")]
-    Days1,
-    #[serde(rename = "Lifecycle_3Days")]
-    Days3,
-    #[serde(rename = "Lifecycle_5Days")]
-    Days5,
-    #[serde(rename = "Lifecycle_10Days")]
-    Days10,
-    #[serde(rename = "Lifecycle_15Days")]
-    Days15,
-    #[serde(rename = "Lifecycle_30Days")]
-    Days30,
-    #[serde(rename = "Lifecycle_90Days")]
-    Days90,
-    #[serde(rename = "Lifecycle_180Days")]
-    Days180,
-    #[serde(rename = "Lifecycle_360Days")]
-    Days360,
-    #[serde(rename = "Lifecycle_Forever")]
-    Forever,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireBwList {
-    #[serde(deserialize_with = "null_is_default")]
-    white_lists: Vec<WireWhiteList>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireWhiteList {
-    path: String,
-    #[serde(deserialize_with = "null_is_default")]
-    exclude_paths: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct WireMappingPolicy {
-    path: String,
-}
-
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +262,7 @@ mod tests {
             r#"{"uploadPolicy": {"uploadMode": "Zip"}}"#,
             r#"{"recyclePolicy": {"lifecycle": "Lifecycle_2Days"}}"#,
             r#"{"recyclePolicy": {"paths": ["/a/*"]}}"#,
+            r#"{"recyclePolicy": {"paths": ["../a"]}}"#,
             r#"{"bwList": {"whiteLists": [{"path": "/a?"}]}}"#,
             r#"{"bwList": {"whiteLists": [{"path": "../a"}]}}"#,
             r#"{"mappingPolicy": {"path": "relative"}}"#,
@@ -319,5 +270,34 @@ mod tests {
         ] {
             assert!(Policy::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_recycle_rule_names_days_and_paths_below_the_original() {
+        let absolute = |text| AbsolutePath::parse(text).unwrap();
+        let (mount, original) = (absolute("/home/data"), absolute("/tmp/data"));
+        let rule = |text: &str| {
+            Policy::parse(&format!(r#"{{"recyclePolicy": {text}}}"#))
+                .unwrap()
+                .recycle_rule(&mount, &original)
+        };
+        assert_eq!(rule(r#"{"lifecycle": "Lifecycle_Forever"}"#), None);
+        assert_eq!(
+            rule(r#"{"lifecycle": "Lifecycle_1Day", "paths": []}"#),
+            None
+        );
+        for all in [
+            r#"{"lifecycle": "Lifecycle_3Days"}"#,
+            r#"{"lifecycle": "Lifecycle_3Days", "paths": [""]}"#,
+            r#"{"lifecycle": "Lifecycle_3Days", "paths": ["/home/data"]}"#,
+        ] {
+            let rule = rule(all).unwrap();
+            assert_eq!((rule.days, rule.paths), (3, None), "{all}");
+        }
+        let some = rule(r#"{"lifecycle": "Lifecycle_360Days", "paths": ["/home/data/cache"]}"#);
+        let some = some.unwrap();
+        assert_eq!(some.days, 360);
+        assert!(some.ends_ms(&absolute("/tmp/data/cache/x"), 0).is_some());
+        assert!(some.ends_ms(&absolute("/tmp/data/x"), 0).is_none());
     }
 }
