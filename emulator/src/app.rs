@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub(crate) config: Config,
     /// The address that callers reach us at, without a trailing slash.
     pub(crate) url: String,
+    /// The address of the admin API, if there is one, without a trailing slash.
+    pub(crate) admin_url: Option<String>,
     pub(crate) owners: Owners,
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) blobs: BlobStore,
@@ -36,7 +38,11 @@ pub(crate) struct App {
 
 impl App {
     /// Blocking.
-    pub(crate) fn create(config: Config, url: String) -> Result<Self, StorageError> {
+    pub(crate) fn create(
+        config: Config,
+        url: String,
+        admin_url: Option<String>,
+    ) -> Result<Self, StorageError> {
         let (storage, ledger) = Storage::open(config.data_dir.as_deref())?;
         let blobs = BlobStore::new(storage.blobs());
         let clock = Clock::default();
@@ -47,6 +53,7 @@ impl App {
         })?;
         Ok(Self {
             url,
+            admin_url,
             owners: Owners::new(config.api_keys.clone()),
             contexts: Arc::new(contexts),
             blobs,

@@ -12,6 +12,9 @@ pub struct Config {
     /// Where contexts and their files are kept, so that they survive the emulator, and its sudden end. `None`: in a
     /// temporary folder that goes with it.
     pub data_dir: Option<PathBuf>,
+    /// Where to serve the admin API and its page; port 0 picks a free one. `None`: nowhere. It asks for no key and
+    /// shows what every key owns, so it belongs on loopback.
+    pub admin_listen: Option<SocketAddr>,
     /// Keys that are accepted as bearer keys. Empty: every key is, and each owns what it makes.
     pub api_keys: Vec<String>,
     /// The program to re-execute for isolated commands; its `main` must begin with
@@ -63,6 +66,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             data_dir: None,
+            admin_listen: None,
             api_keys: Vec::new(),
             sandbox_program: None,
             sync_duration: Duration::from_millis(300),

@@ -1,5 +1,6 @@
 //! A running emulator: its start, its end, and what a test asks of it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,12 +10,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep, timeout};
 
+use crate::admin;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fault::Faults;
 use crate::http;
 use crate::request_log::RecordedRequest;
+use crate::reset::reset;
 use crate::sandbox::{CommandEnd, CommandLimits, CommandSpec, Kind, Machine, Output};
 use crate::storage::StorageError;
 use crate::world::World;
@@ -54,7 +57,7 @@ pub enum StartError {
 pub struct Emulator {
     address: SocketAddr,
     app: Arc<App>,
-    server: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
 }
 
 /// What the isolation check prints is nothing to anybody.
@@ -67,16 +70,15 @@ impl Output for Unheard {
 impl Emulator {
     /// Starts to serve. Once this returns, calls are answered.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let asked = config.listen;
-        let listen_error = |source| StartError::Listen {
-            address: asked,
-            source,
+        let (listener, address) = listen(config.listen).await?;
+        let admin = match config.admin_listen {
+            Some(asked) => Some(listen(asked).await?),
+            None => None,
         };
-        let listener = TcpListener::bind(asked).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
         let url = url_of(address);
+        let admin_url = admin.as_ref().map(|(_, address)| url_of(*address));
         let data_dir = config.data_dir.clone();
-        let app = tokio::task::spawn_blocking(move || App::create(config, url))
+        let app = tokio::task::spawn_blocking(move || App::create(config, url, admin_url))
             .await
             .map_err(io::Error::other)?;
         let app = Arc::new(app.map_err(|error| match (data_dir, error) {
@@ -87,11 +89,14 @@ impl Emulator {
             },
         })?);
         app.tasks.spawn(recycle(Arc::clone(&app)));
-        let server = tokio::spawn(http::serve(listener, http::router(&app)));
+        let mut servers = vec![tokio::spawn(http::serve(listener, http::router(&app)))];
+        if let Some((listener, _)) = admin {
+            servers.push(tokio::spawn(http::serve(listener, admin::router(&app))));
+        }
         Ok(Self {
             address,
             app,
-            server,
+            servers,
         })
     }
 
@@ -103,6 +108,11 @@ impl Emulator {
     /// The base URL for callers on this machine, without a trailing slash.
     pub fn url(&self) -> String {
         self.app.url.clone()
+    }
+
+    /// The base URL of the admin API and its page, if it is served; see [`Config::admin_listen`].
+    pub fn admin_url(&self) -> Option<&str> {
+        self.app.admin_url.as_deref()
     }
 
     /// The script of faults.
@@ -124,6 +134,16 @@ impl Emulator {
     /// `createSession`, `mcp`.
     pub fn request_count(&self, operation: &str) -> u64 {
         self.app.requests.count(operation)
+    }
+
+    /// How many requests there were for each operation.
+    pub fn request_counts(&self) -> BTreeMap<String, u64> {
+        self.app.requests.counts()
+    }
+
+    /// Ends every session without its uploads, deletes every context, and forgets all faults and requests.
+    pub async fn reset(&self) {
+        reset(&self.app).await;
     }
 
     /// Runs an empty command in a world of its own. The error says why this host cannot isolate commands, and
@@ -168,8 +188,10 @@ impl Emulator {
 
     /// Ends every session's processes and all background work, and removes the temporary folder.
     pub async fn stop(mut self) {
-        self.server.abort();
-        let _ = (&mut self.server).await;
+        for server in &mut self.servers {
+            server.abort();
+            let _ = server.await;
+        }
         // First the commands, each to its very end: what still writes would be in the way of the removal.
         let _ = timeout(STOP_GRACE, self.app.sessions.end_commands()).await;
         let mut tasks = self.app.tasks.stop();
@@ -182,7 +204,9 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.server.abort();
+        for server in &self.servers {
+            server.abort();
+        }
         // The tasks hold the rest; the last of them removes the folder when it goes.
         drop(self.app.tasks.stop());
     }
@@ -208,6 +232,13 @@ async fn recycle(app: Arc<App>) {
             moved = clock.changed() => if moved.is_err() { return },
         }
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listen_error = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, bound))
 }
 
 fn url_of(address: SocketAddr) -> String {

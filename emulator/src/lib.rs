@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod app;
 mod archive;
 mod browser;
@@ -22,6 +23,7 @@ mod ids;
 mod owner;
 mod path;
 mod request_log;
+mod reset;
 pub mod sandbox;
 mod session;
 mod signature;
@@ -33,5 +35,8 @@ mod world;
 pub use clock::Clock;
 pub use config::Config;
 pub use emulator::{Emulator, StartError};
-pub use fault::{Fault, FaultAction, FaultId, FaultState, Faults, SyncDirection};
-pub use request_log::RecordedRequest;
+pub use fault::{
+    AnswerPart, Fault, FaultAction, FaultId, FaultState, Faults, InvalidFault, Schedule,
+    SyncDirection,
+};
+pub use request_log::{RecordedRequest, RequestEnd};

@@ -10,6 +10,13 @@ use sha2::{Digest, Sha256};
 #[serde(into = "String", try_from = "String")]
 pub(crate) struct OwnerId(u128);
 
+impl OwnerId {
+    /// A number that stands for it where people look.
+    pub(crate) fn number(self) -> usize {
+        usize::try_from(self.0 >> 96).unwrap_or_default()
+    }
+}
+
 /// Which keys are accepted, and the owner that each stands for. It cannot print its keys.
 pub(crate) struct Owners {
     accepted: Vec<String>,

@@ -126,6 +126,14 @@ impl Context {
         }
     }
 
+    pub(crate) fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
     /// Notes a use. It is written down with the next change.
     pub(crate) fn touch(&self) {
         self.lock().last_used_ms = self.keeper.clock.now_ms();

@@ -36,6 +36,14 @@ pub(crate) struct StoredFile {
     pub(crate) packed: Option<u64>,
 }
 
+/// How much there is, and what comes first.
+#[derive(Debug)]
+pub(crate) struct Overview {
+    pub(crate) count: usize,
+    pub(crate) bytes: u64,
+    pub(crate) first: Vec<(AbsolutePath, StoredFile)>,
+}
+
 /// What a listing of a folder shows.
 #[derive(Debug, Clone)]
 pub(crate) enum FileEntry {
@@ -97,6 +105,20 @@ impl ContextFiles {
             children.entry(child).or_insert(entry);
         }
         children.into_values().collect()
+    }
+
+    /// The first files by path, at most `most`, and how much there is in all.
+    pub(crate) fn overview(&self, most: usize) -> Overview {
+        let state = self.lock();
+        let files = &state.by_path;
+        let first = files.iter().take(most);
+        Overview {
+            count: files.len(),
+            bytes: files.values().map(|file| file.blob.size()).sum(),
+            first: first
+                .map(|(path, file)| (path.clone(), file.clone()))
+                .collect(),
+        }
     }
 
     /// The files whose time is over, by the rules.

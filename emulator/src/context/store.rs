@@ -214,6 +214,13 @@ impl Contexts {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Deletes all of them, whoever owns them. Blocking.
+    pub(crate) fn delete_all(&self) -> io::Result<()> {
+        self.all()
+            .iter()
+            .try_for_each(|context| self.delete(context.owner, &context.id).map(drop))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

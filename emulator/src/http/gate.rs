@@ -6,152 +6,212 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot};
-use tokio::time::{Duration, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Duration, sleep, timeout};
 
 use super::call::Call;
+use super::connection::{ConnectionControl, ConnectionEnd};
 use super::direct;
 use super::envelope::{Refusal, Unwritten};
+use super::log_entry::LogEntry;
+use super::scripted::{self, Outcome, Struck};
 use crate::app::App;
 use crate::clock;
-use crate::fault::FaultAction;
 use crate::ids;
-use crate::request_log::RecordedRequest;
+use crate::request_log::{RecordedRequest, RequestEnd};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Closes the connection that a request came on. Whoever serves the connection puts it into the request.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ConnectionCloser(Arc<Notify>);
-
-impl ConnectionCloser {
-    pub(super) async fn asked(&self) {
-        self.0.notified().await;
-    }
-
-    /// Has the connection closed; never returns, since there is nobody to answer any more.
-    async fn close(&self) -> ! {
-        self.0.notify_one();
-        std::future::pending::<()>().await;
-        unreachable!("a pending future is never ready")
-    }
-}
-
 pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let request_id = ids::request_id();
-    let closer = request
+    let connection = request
         .extensions()
-        .get::<ConnectionCloser>()
+        .get::<ConnectionControl>()
         .cloned()
         .unwrap_or_default();
-    let (mut parts, body) = request.into_parts();
-    let operation = parts
-        .uri
-        .path()
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let body = to_bytes(body, app.config.max_request_bytes).await;
-    let json = body.as_ref().ok().map(read_json);
-    let query: BTreeMap<String, String> = Query::try_from_uri(&parts.uri)
-        .map(|Query(query)| query)
-        .unwrap_or_default();
-    let length = body.as_ref().map_or(usize::MAX, Bytes::len);
-    app.requests.record(
-        RecordedRequest {
-            request_id: request_id.clone(),
-            received_at_ms: clock::now_ms(),
-            operation: operation.clone(),
-            method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
-            query: query.clone(),
-            body: direct::without_token(json.clone().flatten().unwrap_or_default()),
-        },
-        length,
-    );
-
-    let mut after = None;
-    for action in app
-        .faults
-        .strike(&operation, &request_id, |action| !concerns_tasks(action))
-    {
-        match action {
-            FaultAction::Respond {
-                status,
-                body,
-                headers,
-            } => {
-                return scripted(status, body, &headers, &request_id);
-            }
-            FaultAction::Delay { delay_ms } => sleep(Duration::from_millis(delay_ms)).await,
-            FaultAction::CloseBeforeWork => closer.close().await,
-            FaultAction::DropTaskRecords => drop_task_records(&app, &query, json.as_ref()),
-            later => after = Some(later),
-        }
+    connection.begin_answer();
+    let (seen, body_bytes) = read(&app, request).await;
+    let entry = LogEntry::begin(&app, seen.record(), body_bytes);
+    let request_id = seen.request_id.clone();
+    let struck = Struck::take(&app.faults, &seen.operation, &request_id);
+    if struck.drop_task_records {
+        seen.drop_task_records(&app);
     }
-
-    let answer = match (
-        json,
-        bearer_key(&parts.headers)
-            .and_then(|key| app.owners.of_key(key))
-            .or_else(|| direct::owner(&app, &parts)),
-    ) {
-        (None, _) => refuse_body(),
-        (_, None) => refuse_key(),
-        (Some(None), _) => Refusal::invalid("the body is no JSON").into_response(),
-        (Some(Some(body)), Some(owner)) => {
-            let call = Call {
-                request_id: request_id.clone(),
-                owner,
-                operation,
-                query,
-                body,
-            };
-            parts.extensions.insert(call);
-            // In a task of its own: AGB finishes what it began, whether the caller waits or not.
-            let (done, answer) = oneshot::channel();
-            let request = Request::from_parts(parts, Body::empty());
-            app.tasks.spawn(async move {
-                // Nobody may be left to hear it.
-                let _ = done.send(next.run(request).await);
-            });
-            answer
-                .await
-                .unwrap_or_else(|_| Refusal::internal("the call was given up").into_response())
+    wait(struck.delay).await;
+    let told = tell(&app, seen, next, struck.outcome).await;
+    wait(struck.answer_delay).await;
+    let answer = match told {
+        Told::Answer(answer) => answer,
+        Told::Nothing(end) => {
+            entry.ended(end);
+            connection.end(end).await
         }
     };
-    match after {
-        Some(FaultAction::CloseAfterWork) => closer.close().await,
-        Some(FaultAction::RespondAfterWork {
-            status,
+    if let Some(cut) = struck.cut {
+        connection.cut_answer(cut);
+    }
+    entry.answered(answer.status());
+    with_request_id(write(answer, &request_id), &request_id)
+}
+
+/// What the caller is told.
+enum Told {
+    Answer(Response),
+    Nothing(ConnectionEnd),
+}
+
+/// Does the work, or what a fault wants in its place or after it.
+async fn tell(app: &Arc<App>, seen: Seen, next: Next, outcome: Option<Outcome>) -> Told {
+    let outcome = match outcome {
+        Some(Outcome::Instead(action)) => return Told::Answer(scripted::answer(action)),
+        Some(Outcome::EndBeforeWork(end)) => return Told::Nothing(end),
+        other => other,
+    };
+    let work = carry_out(app, seen, next);
+    match outcome {
+        Some(Outcome::EndDuringWork(end, delay)) => {
+            // It goes on in its own task.
+            let _ = timeout(delay, work).await;
+            Told::Nothing(end)
+        }
+        Some(Outcome::EndAfterWork(end)) => {
+            work.await;
+            Told::Nothing(end)
+        }
+        Some(Outcome::AfterWork(action)) => {
+            work.await;
+            Told::Answer(scripted::answer(action))
+        }
+        _ => Told::Answer(work.await),
+    }
+}
+
+/// A request that was read, whatever it is worth.
+struct Seen {
+    request_id: String,
+    operation: String,
+    parts: Parts,
+    query: BTreeMap<String, String>,
+    body: SeenBody,
+}
+
+enum SeenBody {
+    Json(Value),
+    NoJson,
+    /// It is too large, or did not come whole.
+    NotRead,
+}
+
+/// Reads a request, and tells the length of its body.
+async fn read(app: &App, request: Request) -> (Seen, usize) {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, app.config.max_request_bytes).await;
+    let length = body.as_ref().map_or(usize::MAX, Bytes::len);
+    let seen = Seen {
+        request_id: ids::request_id(),
+        operation: last_segment(parts.uri.path()).to_owned(),
+        query: Query::try_from_uri(&parts.uri)
+            .map_or_else(|_| BTreeMap::new(), |Query(query)| query),
+        body: body.as_ref().map_or(SeenBody::NotRead, read_json),
+        parts,
+    };
+    (seen, length)
+}
+
+/// Does what a call asks for, in a task of its own: AGB finishes what it began, whether the caller waits or not.
+/// The task is there once this returns.
+fn carry_out(app: &Arc<App>, seen: Seen, next: Next) -> impl Future<Output = Response> + use<> {
+    let call = read_call(app, seen);
+    let (done, answer) = oneshot::channel();
+    app.tasks.spawn(async move {
+        let response = match call {
+            Ok(request) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        };
+        // Nobody may be left to hear it.
+        let _ = done.send(response);
+    });
+    async {
+        answer
+            .await
+            .unwrap_or_else(|_| Refusal::internal("the call was given up").into_response())
+    }
+}
+
+fn read_call(app: &App, seen: Seen) -> Result<Request, Refusal> {
+    if matches!(seen.body, SeenBody::NotRead) {
+        return Err(refuse_body());
+    }
+    let owner = bearer_key(&seen.parts.headers)
+        .and_then(|key| app.owners.of_key(key))
+        .or_else(|| direct::owner(app, &seen.parts))
+        .ok_or_else(refuse_key)?;
+    let SeenBody::Json(body) = seen.body else {
+        return Err(Refusal::invalid("the body is no JSON"));
+    };
+    let mut parts = seen.parts;
+    parts.extensions.insert(Call {
+        request_id: seen.request_id,
+        owner,
+        operation: seen.operation,
+        query: seen.query,
+        body,
+    });
+    Ok(Request::from_parts(parts, Body::empty()))
+}
+
+impl Seen {
+    fn record(&self) -> RecordedRequest {
+        let body = match &self.body {
+            SeenBody::Json(body) => direct::without_token(body.clone()),
+            SeenBody::NoJson | SeenBody::NotRead => Value::Null,
+        };
+        RecordedRequest {
+            request_id: self.request_id.clone(),
+            received_at_ms: clock::now_ms(),
+            operation: self.operation.clone(),
+            method: self.parts.method.to_string(),
+            path: self.parts.uri.path().to_owned(),
+            query: self.query.clone(),
             body,
-            headers,
-        }) => scripted(status, body, &headers, &request_id),
-        _ => with_request_id(write(answer, &request_id), &request_id),
+            end: RequestEnd::UnderWay,
+            status: None,
+            duration_ms: None,
+        }
+    }
+
+    fn drop_task_records(&self, app: &App) {
+        let in_body = match &self.body {
+            SeenBody::Json(body) => body["sessionId"].as_str(),
+            SeenBody::NoJson | SeenBody::NotRead => None,
+        };
+        let id = self.query.get("sessionId").map(String::as_str).or(in_body);
+        if let Some(session) = id.and_then(|id| app.sessions.any(id)) {
+            session.tasks.clear();
+        }
     }
 }
 
-/// These wait for the tasks to be started.
-fn concerns_tasks(action: &FaultAction) -> bool {
-    matches!(
-        action,
-        FaultAction::FailSyncTask { .. }
-            | FaultAction::StallSyncTask { .. }
-            | FaultAction::HideNewTasks { .. }
-    )
+async fn wait(duration: Duration) {
+    if !duration.is_zero() {
+        sleep(duration).await;
+    }
 }
 
-/// `None` when the body is no JSON; an empty body counts as `{}`.
-fn read_json(body: &Bytes) -> Option<Value> {
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+/// An empty body counts as `{}`.
+fn read_json(body: &Bytes) -> SeenBody {
     if body.is_empty() {
-        return Some(Value::Object(serde_json::Map::new()));
+        return SeenBody::Json(Value::Object(serde_json::Map::new()));
     }
-    serde_json::from_slice(body).ok()
+    serde_json::from_slice(body).map_or(SeenBody::NoJson, SeenBody::Json)
 }
 
 fn bearer_key(headers: &axum::http::HeaderMap) -> Option<&str> {
@@ -160,24 +220,14 @@ fn bearer_key(headers: &axum::http::HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-fn refuse_key() -> Response {
+fn refuse_key() -> Refusal {
     let message = "the API key is missing or not valid";
-    Refusal::new(StatusCode::UNAUTHORIZED, "InvalidApiKey", message).into_response()
+    Refusal::new(StatusCode::UNAUTHORIZED, "InvalidApiKey", message)
 }
 
-fn refuse_body() -> Response {
+fn refuse_body() -> Refusal {
     let message = "the request body is too large or was not received whole";
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", message).into_response()
-}
-
-fn drop_task_records(app: &App, query: &BTreeMap<String, String>, body: Option<&Option<Value>>) {
-    let in_body = body
-        .and_then(Option::as_ref)
-        .and_then(|body| body["sessionId"].as_str());
-    let id = query.get("sessionId").map(String::as_str).or(in_body);
-    if let Some(session) = id.and_then(|id| app.sessions.any(id)) {
-        session.tasks.clear();
-    }
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", message)
 }
 
 fn write(answer: Response, request_id: &str) -> Response {
@@ -185,24 +235,6 @@ fn write(answer: Response, request_id: &str) -> Response {
         Some(unwritten) => unwritten.clone().write(request_id),
         None => answer,
     }
-}
-
-fn scripted(
-    status: u16,
-    body: String,
-    headers: &BTreeMap<String, String>,
-    request_id: &str,
-) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = with_request_id((status, body).into_response(), request_id);
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }
 
 fn with_request_id(mut response: Response, request_id: &str) -> Response {

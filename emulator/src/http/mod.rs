@@ -5,6 +5,7 @@
 mod base_url;
 mod browser;
 mod call;
+mod connection;
 mod context_files;
 mod context_urls;
 mod contexts;
@@ -14,7 +15,9 @@ mod gate;
 mod internal_contexts;
 mod labels;
 mod links;
+mod log_entry;
 mod routes;
+mod scripted;
 mod server;
 mod sessions;
 mod storage;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::routing::{any, get, post};
@@ -58,6 +58,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(app), gate::pass));
     // What is open to whoever has the URL: its signature or the session's token says so, not an API key.
     Router::new()
+        .route("/", get(welcome))
         .route(
             "/storage/{context}/{*path}",
             get(storage::get).put(storage::put),
@@ -72,6 +73,15 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .merge(api)
         .with_state(Arc::clone(app))
+}
+
+/// Tells people where the page is. It shows what every key owns, so it is not here.
+async fn welcome(State(app): State<Arc<App>>) -> String {
+    let page = match &app.admin_url {
+        Some(url) => format!("What is in it is shown at {url}/"),
+        None => "It shows what is in it when it has an admin address: --admin-listen".to_owned(),
+    };
+    format!("This is agb-emulator, a stand-in for the AGB cloud sandbox API.\n{page}\n")
 }
 
 async fn no_operation(uri: Uri) -> Refusal {

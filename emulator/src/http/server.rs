@@ -1,4 +1,4 @@
-//! Accepts connections and serves them one by one, so that a single one can be closed on demand.
+//! Accepts connections and serves them one by one, so that a single one can be ended on demand.
 
 use axum::Router;
 use axum::extract::Request;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 
-use super::gate::ConnectionCloser;
+use super::connection::{ConnectionControl, ControlledStream};
 
 /// How long to wait after a failure to accept, as when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -38,13 +38,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
 async fn serve_connection(stream: TcpStream, router: Router) {
     // Answers are small and wanted at once.
     let _ = stream.set_nodelay(true);
-    let closer = ConnectionCloser::default();
-    let closer_of_requests = closer.clone();
+    let control = ConnectionControl::default();
+    let control_of_requests = control.clone();
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(closer_of_requests.clone());
+        request.extensions_mut().insert(control_of_requests.clone());
         let router = TowerToHyperService::new(router.clone());
         hyper::service::Service::call(&router, request.map(axum::body::Body::new) as Request)
     });
+    let stream = ControlledStream::new(stream, control.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)
@@ -55,6 +56,6 @@ async fn serve_connection(stream: TcpStream, router: Router) {
                 tracing::debug!(%error, "a connection ended early");
             }
         }
-        () = closer.asked() => {}
+        () = control.end_asked() => {}
     }
 }

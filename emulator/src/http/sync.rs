@@ -30,11 +30,10 @@ struct WireTask {
 
 impl From<TaskView> for WireTask {
     fn from(task: TaskView) -> Self {
-        let (status, error_message) = match task.status {
-            TaskStatus::Preparing => ("Preparing", String::new()),
-            TaskStatus::Running => ("Running", String::new()),
-            TaskStatus::Success => ("Success", String::new()),
-            TaskStatus::Failed(message) => ("Failed", message),
+        let status = task.status.as_str();
+        let error_message = match task.status {
+            TaskStatus::Failed(message) => message,
+            TaskStatus::Preparing | TaskStatus::Running | TaskStatus::Success => String::new(),
         };
         Self {
             context_id: task.context_id,

@@ -72,7 +72,11 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         tasks: TaskBook::default(),
         in_use: RwLock::default(),
         life_ends: now + app.config.max_session_life,
-        idle_timeout: request.idle_timeout.unwrap_or(app.config.idle_timeout),
+        // Longer than it lives makes no difference, and could not be added to a time.
+        idle_timeout: request
+            .idle_timeout
+            .unwrap_or(app.config.idle_timeout)
+            .min(app.config.max_session_life),
         last_call: Mutex::new(now),
         status: watch::Sender::new(SessionStatus::Running),
     });
@@ -139,15 +143,35 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
     sleep(app.config.release_duration).await;
     internal::remove(&app, &session).await;
     session.advance(SessionStatus::Finished);
-    let removed = Arc::clone(&session);
-    match tokio::task::spawn_blocking(move || removed.world.remove()).await {
-        Ok(Ok(())) => {}
-        failed => tracing::warn!(
-            session = session.id,
-            ?failed,
-            "the folder of a released session was not removed"
-        ),
-    }
+    remove_world(Arc::clone(&session)).await;
     sleep(app.config.finished_retention).await;
     app.sessions.remove(&session.id);
+}
+
+/// Ends a session at once and forgets it: its commands are ended, and nothing is uploaded.
+pub(crate) async fn discard(app: &App, session: &Arc<Session>) {
+    session.advance(SessionStatus::Deleting);
+    drop(session.in_use.write().await);
+    session.machine.end().await;
+    // Its sync tasks give up; only what moves already goes on to its end.
+    session.advance(SessionStatus::Finished);
+    for mount in session.all_mounts() {
+        mount.at_rest().await;
+    }
+    remove_world(Arc::clone(session)).await;
+    app.sessions.remove(&session.id);
+}
+
+async fn remove_world(session: Arc<Session>) {
+    let id = session.id.clone();
+    match tokio::task::spawn_blocking(move || session.world.remove()).await {
+        Ok(Ok(())) => {}
+        // A release and a reset may have met.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+        failed => tracing::warn!(
+            session = id,
+            ?failed,
+            "the folder of an ended session was not removed"
+        ),
+    }
 }

@@ -99,6 +99,11 @@ impl Session {
         (last_call + self.idle_timeout).min(self.life_ends)
     }
 
+    /// How long until it is released unless somebody calls it.
+    pub(crate) fn ends_in(&self) -> Duration {
+        self.ends_at().saturating_duration_since(Instant::now())
+    }
+
     /// Moves on to a later status; false when it is there already, or further.
     pub(super) fn advance(&self, to: SessionStatus) -> bool {
         self.status.send_if_modified(|status| {

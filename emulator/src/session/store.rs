@@ -52,6 +52,11 @@ impl Sessions {
             .map(Arc::clone)
     }
 
+    /// All of them, oldest first, whoever owns them.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.lock().by_number.values().map(Arc::clone).collect()
+    }
+
     /// How many have not finished yet, whoever owns them.
     pub(crate) fn alive(&self) -> usize {
         self.lock()
@@ -85,7 +90,7 @@ impl Sessions {
 
     /// Ends the commands of every session, whoever owns it, and lets no more begin.
     pub(crate) async fn end_commands(&self) {
-        let sessions: Vec<_> = self.lock().by_number.values().map(Arc::clone).collect();
+        let sessions = self.all();
         for session in &sessions {
             session.advance(SessionStatus::Deleting);
         }

@@ -19,6 +19,18 @@ pub(crate) enum TaskStatus {
     Failed(String),
 }
 
+impl TaskStatus {
+    /// AGB's `status`.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Preparing => "Preparing",
+            Self::Running => "Running",
+            Self::Success => "Success",
+            Self::Failed(_) => "Failed",
+        }
+    }
+}
+
 /// One transfer of one mount in one direction.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -117,6 +129,16 @@ impl TaskBook {
         shown
     }
 
+    /// Every task, oldest first, and whether a look would show it now. It counts as no look.
+    pub(crate) fn all(&self) -> Vec<(TaskView, bool)> {
+        let now = Instant::now();
+        let records = self.lock();
+        records
+            .iter()
+            .map(|task| (task.view(), task.is_visible(now)))
+            .collect()
+    }
+
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }
@@ -147,6 +169,11 @@ impl Task {
         let hidden = progress.hidden_looks > 0;
         progress.hidden_looks = progress.hidden_looks.saturating_sub(1);
         !hidden && now >= progress.visible_from
+    }
+
+    fn is_visible(&self, now: Instant) -> bool {
+        let progress = self.lock();
+        progress.hidden_looks == 0 && now >= progress.visible_from
     }
 
     fn view(&self) -> TaskView {

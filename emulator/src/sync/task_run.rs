@@ -33,10 +33,9 @@ impl TaskPlan {
         direction: SyncDirection,
     ) -> Self {
         let mut plan = Self::default();
-        for action in app
-            .faults
-            .strike(operation, request_id, |action| concerns(action, direction))
-        {
+        for action in app.faults.strike(operation, request_id, |taken, action| {
+            concerns(action, direction) && !taken.iter().any(|other| same_part(other, action))
+        }) {
             match action {
                 FaultAction::FailSyncTask { message, .. } => plan.fail = Some(message),
                 FaultAction::StallSyncTask { .. } => plan.stall = true,
@@ -65,6 +64,12 @@ fn concerns(action: &FaultAction, of: SyncDirection) -> bool {
         FaultAction::HideNewTasks { .. } => true,
         _ => false,
     }
+}
+
+/// Whether both decide how a task ends, or both when it shows: then the first one does.
+fn same_part(one: &FaultAction, other: &FaultAction) -> bool {
+    let hides = |action: &FaultAction| matches!(action, FaultAction::HideNewTasks { .. });
+    hides(one) == hides(other)
 }
 
 /// Starts one task for each mount and returns at once. The result is ready when all of them have ended.
