@@ -78,7 +78,7 @@ impl Default for Config {
             finished_retention: Duration::from_secs(2),
             idle_timeout: Duration::from_mins(5),
             max_session_life: Duration::from_mins(30),
-            presigned_url_life: Duration::from_mins(60),
+            presigned_url_life: Duration::from_hours(1),
             session_disk_bytes: 20 * 1024 * 1024 * 1024,
             max_sessions: 100,
             max_command_duration: Duration::from_mins(15),

@@ -72,18 +72,18 @@ pub(super) async fn resource(State(app): State<Arc<App>>, base: BaseUrl, call: C
 /// Passes a request on to what listens in the session, and its answer back.
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
-    Path(parts): Path<Vec<(String, String)>>,
+    Path(segments): Path<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
-    let part = |name: &str| {
-        let found = parts.iter().find(|(key, _)| key == name);
+    let segment = |name: &str| {
+        let found = segments.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value.as_str())
     };
-    let (id, port) = (part("session"), part("port"));
+    let (id, port) = (segment("session"), segment("port"));
     let Some(port) = port
         .parse::<u16>()
         .ok()
-        .filter(|_| app.signer.verify(&["link", id, port], part("signature")))
+        .filter(|_| app.signer.verify(&["link", id, port], segment("signature")))
     else {
         return (StatusCode::FORBIDDEN, "the link is not valid\n").into_response();
     };

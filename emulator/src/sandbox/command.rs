@@ -180,9 +180,8 @@ impl Running {
                     code = Some(128 + signal as i32);
                 }
                 Ok(WaitStatus::StillAlive) => return Ok((false, code)),
-                Ok(_) => {}
                 Err(Errno::ECHILD) => return Ok((true, code)),
-                Err(Errno::EINTR) => {}
+                Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_kernels_tables_are_read() {
         assert_eq!(cpu("cpu  10 0 5 80 5 0 0 0 7 7\ncpu0 1"), (15, 100));
-        assert_eq!(percent(15, 100), 15.0);
+        assert!((percent(15, 100) - 15.0).abs() < 0.01);
         let devices = "Inter-| head\n face |bytes\n lo: 100 1 0 0 0 0 0 0 200 2 0 0 0 0 0 0\n";
         assert_eq!(network(devices), (100, 200));
         assert_eq!(

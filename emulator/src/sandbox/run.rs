@@ -97,9 +97,8 @@ impl Machine {
 async fn listen(worker: &mut Worker, most: usize, output: &mut dyn Output) -> Ended {
     let mut room = [most; 2];
     loop {
-        let (kind, bytes) = match worker.receive().await {
-            Ok(piece) => piece,
-            Err(_) => return Ended::Lost,
+        let Ok((kind, bytes)) = worker.receive().await else {
+            return Ended::Lost;
         };
         let room = match kind {
             Kind::Message => return protocol::decode(&bytes).map_or(Ended::Lost, Ended::Reported),

@@ -137,13 +137,13 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
         .map(Arc::clone)
         .collect();
     start_tasks(&app, &session, uploaded, SyncDirection::Upload, &uploads).await;
-    for mount in &session.mounts {
+    for mount in session.all_mounts() {
         mount.at_rest().await;
     }
     sleep(app.config.release_duration).await;
+    internal::remove(&app, &session).await;
     session.advance(SessionStatus::Finished);
     remove_world(Arc::clone(&session)).await;
-    internal::remove(&app, &session).await;
     sleep(app.config.finished_retention).await;
     app.sessions.remove(&session.id);
 }
