@@ -351,6 +351,39 @@ async fn a_reset_leaves_nothing_even_of_what_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_clock_moves_forward_and_files_have_had_their_time() {
+    let admin = Admin::start().await;
+    let client = &admin.bench.client;
+    let context = client.context("mine").await;
+    let policy = json!({ "recyclePolicy": { "lifecycle": "Lifecycle_1Day", "paths": [""] } });
+    let session = client
+        .session_with("agb-code-space-1", &[(&context, "/home/data", policy)])
+        .await;
+    let write = json!({ "path": "/home/data/a.txt", "content": "a", "mode": "overwrite" });
+    assert!(!client.tool(&session, "write_file", write).await.0);
+    client.upload(&session).await;
+    let files = async || admin.get("/contexts").await["contexts"][0]["fileCount"].clone();
+    assert_eq!(files().await, 1);
+    for (body, field) in [
+        (r#"{"seconds": -1}"#, "seconds"),
+        (r#"{"seconds": 18446744073709551615}"#, "seconds"),
+        (r#"{"days": 1}"#, "days"),
+    ] {
+        let (status, answer) = admin.call(Method::POST, "/clock/advance", Some(body)).await;
+        assert_eq!(
+            (status, answer["error"]["field"].as_str()),
+            (400, Some(field))
+        );
+    }
+    assert_eq!(files().await, 1);
+    let day = r#"{"seconds": 86401}"#;
+    let (status, clock) = admin.call(Method::POST, "/clock/advance", Some(day)).await;
+    assert_eq!((status, &clock["aheadMs"]), (200, &json!(86_401_000)));
+    assert_eq!(admin.get("/clock").await["aheadMs"], 86_401_000);
+    assert_eq!(files().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn web_pages_from_elsewhere_are_refused() {
     let admin = Admin::start().await;
     let own = admin.url.clone();

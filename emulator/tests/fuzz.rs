@@ -168,6 +168,8 @@ const ADMIN: &[Operation] = &[
     ("GET", "/contexts", &["limit", "files"], &[]),
     ("GET", "/sessions", &["limit"], &[]),
     ("GET", "/tasks", &["limit", "sessionId"], &[]),
+    ("GET", "/clock", &[], &[]),
+    ("POST", "/clock/advance", &[], &["seconds"]),
     ("GET", "/nothing", &[], &[]),
 ];
 
@@ -395,7 +397,7 @@ impl Generator {
         match field {
             "args" => json!(self.tool_arguments().to_string()),
             "name" => json!(self.pick(TOOLS)),
-            "timeout" | "times" | "skip" | "seed" => {
+            "timeout" | "times" | "skip" | "seed" | "seconds" => {
                 json!([0, 1, 60, u64::MAX][self.rng.usize(..4)])
             }
             "probability" => json!(self.rng.f64() * 1.5),

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::body;
 use super::error::AdminError;
 use crate::app::App;
 use crate::fault::{Fault, FaultAction, FaultId, FaultState, Schedule};
@@ -16,7 +17,7 @@ use crate::fault::{Fault, FaultAction, FaultId, FaultState, Schedule};
 /// A fault as it is asked for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FaultRequest {
+pub(super) struct FaultRequest {
     operation: String,
     times: Option<u32>,
     #[serde(default)]
@@ -70,9 +71,9 @@ pub(super) fn wire_faults(app: &App) -> Vec<WireFault> {
 
 pub(super) async fn add(
     State(app): State<Arc<App>>,
-    body: Bytes,
+    bytes: Bytes,
 ) -> Result<(StatusCode, Json<WireFault>), AdminError> {
-    let request = read(&body)?;
+    let request: FaultRequest = body::read(&bytes)?;
     let times = match (request.times, request.probability) {
         (Some(times), _) => times,
         (None, Some(_)) => u32::MAX,
@@ -133,66 +134,4 @@ fn read_id(text: &str) -> Result<FaultId, AdminError> {
     text.parse()
         .map(FaultId)
         .map_err(|_| AdminError::not_found(format!("there is no fault {text}")))
-}
-
-fn read(body: &[u8]) -> Result<FaultRequest, AdminError> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let request = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let message = error.inner().to_string();
-        AdminError::invalid(field_of(&error.path().to_string(), &message), message)
-    })?;
-    reader
-        .end()
-        .map_err(|error| AdminError::invalid("", error.to_string()))?;
-    Ok(request)
-}
-
-/// The path of the field that an error is about. serde names a missing or unknown field in its message only.
-fn field_of(path: &str, message: &str) -> String {
-    let path = if path == "." { "" } else { path };
-    let named = ["missing field `", "unknown field `"]
-        .iter()
-        .find_map(|begin| message.strip_prefix(begin)?.split('`').next());
-    match named {
-        Some(field) if path.is_empty() => field.to_owned(),
-        Some(field) if path.rsplit('.').next() != Some(field) => format!("{path}.{field}"),
-        _ => path.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_names_the_field() {
-        for (body, field) in [
-            (r#"{"times": 1}"#, "operation"),
-            (r#"{"operation": 1}"#, "operation"),
-            (r#"{"operation": "*", "time": 1}"#, "time"),
-            (r#"{"operation": "*", "times": -1}"#, "times"),
-            (
-                r#"{"operation": "*", "action": {"delay": {}}}"#,
-                "action.delay.delayMs",
-            ),
-            (
-                r#"{"operation": "*", "action": {"delay": {"delayMs": "1"}}}"#,
-                "action.delay.delayMs",
-            ),
-            (
-                r#"{"operation": "*", "action": {"delay": {"delayMs": 1, "x": 1}}}"#,
-                "action.delay.x",
-            ),
-            (r#"{"operation": "*", "action": "explode"}"#, "action"),
-        ] {
-            let error = serde_json::to_value(
-                read(body.as_bytes())
-                    .err()
-                    .map(|error| format!("{error:?}")),
-            )
-            .unwrap();
-            let wanted = format!("field: Some(\"{field}\")");
-            assert!(error.as_str().unwrap().contains(&wanted), "{body}: {error}");
-        }
-    }
 }

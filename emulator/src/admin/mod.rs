@@ -4,6 +4,8 @@
 //! It asks for no key, so it is meant for this machine or a private network; `guard` keeps web pages from elsewhere
 //! out. It never tells an API key.
 
+mod body;
+mod clock;
 mod error;
 mod faults;
 mod guard;
@@ -43,6 +45,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/sessions", get(views::sessions))
         .route("/tasks", get(views::tasks))
         .route("/state", get(views::state))
+        .route("/clock", get(clock::get))
+        .route("/clock/advance", post(clock::advance))
         .route("/reset", post(reset_all))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
