@@ -104,6 +104,20 @@ async fn what_is_no_call_is_refused_in_agbs_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tool_arguments_that_are_the_json_of_no_object_are_refused() {
+    let bench = Bench::start().await;
+    let session = bench.client.session().await;
+    for tool in ["shell", "run_code", "read_file", "get_metrics"] {
+        for args in ["[]", "[{}]", "5", "true", "null", "\"{}\""] {
+            let body = json!({ "sessionId": session, "name": tool, "args": args });
+            let answer = bench.client.post("/mcp", &[], body).await;
+            answer.refused(400, "InvalidParameter");
+        }
+    }
+    assert_eq!(bench.client.shell(&session, "echo on").await.stdout, "on\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_no_json_or_too_large_are_refused() {
     let bench = Bench::start_with(Config {
         max_request_bytes: 1000,
