@@ -149,7 +149,7 @@ async fn answers_that_are_not_agb_s_are_told_apart() {
                 &[],
             ),
             Code::InvalidArgument,
-            "AGB_REFUSED",
+            "AGB_INVALID_ARGUMENT",
         ),
         (
             FaultAction::CloseBeforeWork,

@@ -75,8 +75,13 @@ pub(super) async fn list(call: Call) -> Answer {
 fn read_arguments(args: Option<Value>) -> Result<Value, Refusal> {
     match args {
         None | Some(Value::Null) => Ok(json!({})),
-        Some(Value::String(text)) => serde_json::from_str(&text)
-            .map_err(|error| Refusal::invalid(format!("args is no JSON text: {error}"))),
+        Some(Value::String(text)) => {
+            serde_json::from_str(&text)
+                .map(Value::Object)
+                .map_err(|error| {
+                    Refusal::invalid(format!("args is not the JSON text of an object: {error}"))
+                })
+        }
         Some(object @ Value::Object(_)) => Ok(object),
         Some(_) => Err(Refusal::invalid("args must be the JSON text of an object")),
     }

@@ -39,12 +39,14 @@ pub fn policy_text(policy: &SyncPolicy) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
     use crate::domain::{
-        BwList, DeletePolicy, DownloadPolicy, ExtractPolicy, Lifecycle, MappingPolicy, MountPath,
-        RecyclePolicy, UploadMode, UploadPolicy, WhiteList,
+        BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,
+        MappingPolicy, MountPath, RecyclePolicy, UploadMode, UploadPolicy, UploadStrategy,
+        WhiteList,
     };
 
     fn text(policy: &SyncPolicy) -> Value {
@@ -126,5 +128,123 @@ mod tests {
             text["bwList"],
             json!({"whiteLists": [{"path": "/Default", "excludePaths": ["/Default/Cache"]}]})
         );
+    }
+
+    /// Reads a text as AGB would: by its own names alone.
+    fn read(text: &str) -> Option<SyncPolicy> {
+        let text: Value = serde_json::from_str(text).ok()?;
+        let switch = |part: &str, name: &str| text[part][name].as_bool();
+        let words = |value: &Value| -> Option<Vec<String>> {
+            let words = value.as_array()?.iter();
+            words.map(|word| Some(word.as_str()?.to_owned())).collect()
+        };
+        let white_lists = text["bwList"]["whiteLists"]
+            .as_array()?
+            .iter()
+            .map(|white_list| {
+                Some(WhiteList {
+                    path: white_list["path"].as_str()?.to_owned(),
+                    exclude_paths: words(&white_list["excludePaths"])?,
+                })
+            });
+        let upload = &text["uploadPolicy"];
+        let download = &text["downloadPolicy"];
+        Some(SyncPolicy {
+            upload: UploadPolicy {
+                auto_upload: switch("uploadPolicy", "autoUpload")?,
+                strategy: UploadStrategy::from_agb(upload["uploadStrategy"].as_str()?)?,
+                mode: UploadMode::from_agb(upload["uploadMode"].as_str()?)?,
+            },
+            download: DownloadPolicy {
+                auto_download: switch("downloadPolicy", "autoDownload")?,
+                strategy: DownloadStrategy::from_agb(download["downloadStrategy"].as_str()?)?,
+            },
+            delete: DeletePolicy {
+                sync_local_file: switch("deletePolicy", "syncLocalFile")?,
+            },
+            extract: ExtractPolicy {
+                extract: switch("extractPolicy", "extract")?,
+                delete_src_file: switch("extractPolicy", "deleteSrcFile")?,
+                extract_to_current_folder: switch("extractPolicy", "extractToCurrentFolder")?,
+            },
+            recycle: RecyclePolicy {
+                lifecycle: Lifecycle::from_agb(text["recyclePolicy"]["lifecycle"].as_str()?)?,
+                paths: words(&text["recyclePolicy"]["paths"])?,
+            },
+            bw_list: BwList {
+                white_lists: white_lists.collect::<Option<_>>()?,
+            },
+            mapping: match text.get("mappingPolicy") {
+                None => None,
+                Some(mapping) => Some(MappingPolicy {
+                    path: MountPath::try_new(mapping["path"].as_str()?).ok()?,
+                }),
+            },
+        })
+    }
+
+    fn policies() -> impl Strategy<Value = SyncPolicy> {
+        let path = "[^\\u{0}-\\u{1f}]{0,12}";
+        let paths = || proptest::collection::vec(path, 0..3);
+        let white_lists = proptest::collection::vec((path, paths()), 0..3);
+        let mapping = proptest::option::of("[^/\\u{0}-\\u{1f}\\u{7f}-\\u{9f}.]{1,12}");
+        let lifecycles = [
+            Lifecycle::Days1,
+            Lifecycle::Days3,
+            Lifecycle::Days5,
+            Lifecycle::Days10,
+            Lifecycle::Days15,
+            Lifecycle::Days30,
+            Lifecycle::Days90,
+            Lifecycle::Days180,
+            Lifecycle::Days360,
+            Lifecycle::Forever,
+        ];
+        let recycle = (proptest::sample::select(lifecycles.to_vec()), paths());
+        (any::<[bool; 7]>(), white_lists, recycle, mapping).prop_map(
+            |(switches, white_lists, (lifecycle, paths), mapping)| SyncPolicy {
+                upload: UploadPolicy {
+                    auto_upload: switches[0],
+                    strategy: UploadStrategy::BeforeResourceRelease,
+                    mode: if switches[1] {
+                        UploadMode::Archive
+                    } else {
+                        UploadMode::File
+                    },
+                },
+                download: DownloadPolicy {
+                    auto_download: switches[2],
+                    strategy: DownloadStrategy::Async,
+                },
+                delete: DeletePolicy {
+                    sync_local_file: switches[3],
+                },
+                extract: ExtractPolicy {
+                    extract: switches[4],
+                    delete_src_file: switches[5],
+                    extract_to_current_folder: switches[6],
+                },
+                recycle: RecyclePolicy { lifecycle, paths },
+                bw_list: BwList {
+                    white_lists: white_lists
+                        .into_iter()
+                        .map(|(path, exclude_paths)| WhiteList {
+                            path,
+                            exclude_paths,
+                        })
+                        .collect(),
+                },
+                mapping: mapping.map(|name| MappingPolicy {
+                    path: MountPath::try_new(&format!("/tmp/{name}")).unwrap(),
+                }),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn policies_survive_the_way_to_agb_s_text_and_back(policy in policies()) {
+            prop_assert_eq!(read(&policy_text(&policy)), Some(policy));
+        }
     }
 }

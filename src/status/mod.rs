@@ -4,18 +4,22 @@
 //! was asked. Field problems are BadRequest, waits that help are RetryInfo, AGB's request id is RequestInfo, what is known
 //! of a sync is a SyncStatus. No detail ever holds a secret.
 
+mod reason;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use prost::Message as _;
 use prost_types::Any;
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::agb;
 use crate::domain::Violations;
 use crate::proto::v1 as pb;
 use crate::sync::{self, Outcome, Report};
+
+pub use reason::{ALL as REASONS, Reason};
 
 /// The domain of every ErrorInfo.
 pub const ERROR_DOMAIN: &str = "agb-gateway";
@@ -132,12 +136,12 @@ impl Resource {
         }
     }
 
-    fn not_found_reason(&self) -> &'static str {
+    fn not_found_reason(&self) -> &'static Reason {
         match self {
-            Self::Context(_) => "CONTEXT_NOT_FOUND",
-            Self::Session(_) => "SESSION_NOT_FOUND",
-            Self::ContextFile { .. } => "CONTEXT_FILE_NOT_FOUND",
-            Self::SyncPolicy(_) => "SYNC_POLICY_NOT_FOUND",
+            Self::Context(_) => &reason::CONTEXT_NOT_FOUND,
+            Self::Session(_) => &reason::SESSION_NOT_FOUND,
+            Self::ContextFile { .. } => &reason::CONTEXT_FILE_NOT_FOUND,
+            Self::SyncPolicy(_) => &reason::SYNC_POLICY_NOT_FOUND,
         }
     }
 }
@@ -173,15 +177,13 @@ impl From<Violations> for Failure {
 
 /// What a failure becomes: the row of the table that it belongs to.
 struct Row {
-    code: Code,
-    reason: &'static str,
+    reason: &'static Reason,
     retry_delay: Option<Duration>,
 }
 
 impl Row {
-    fn new(code: Code, reason: &'static str) -> Self {
+    fn new(reason: &'static Reason) -> Self {
         Self {
-            code,
             reason,
             retry_delay: None,
         }
@@ -198,65 +200,65 @@ impl Row {
 /// The table for AGB's failures, first match first.
 fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
     if error.is_deadline() {
-        return Row::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+        return Row::new(&reason::DEADLINE_EXCEEDED);
     }
     if error.is_not_found() {
-        return Row::new(Code::NotFound, not_found_reason(error, resource));
+        return Row::new(not_found_reason(error, resource));
     }
     if error.leaves_outcome_unknown() {
         // Not UNAVAILABLE: clients repeat that by themselves, and this must not be repeated blindly.
-        return Row::new(Code::Unknown, "AGB_OUTCOME_UNKNOWN");
+        return Row::new(&reason::AGB_OUTCOME_UNKNOWN);
     }
     if error.is_not_sent() || error.is_unheard() || error.is_proxy_failure() {
-        return Row::new(Code::Unavailable, "AGB_UNREACHABLE").with_retry(None);
+        return Row::new(&reason::AGB_UNREACHABLE).with_retry(None);
     }
     if error.is_too_large() {
-        return Row::new(Code::ResourceExhausted, "AGB_ANSWER_TOO_LARGE");
+        return Row::new(&reason::AGB_ANSWER_TOO_LARGE);
     }
     let Some(refusal) = error.refusal() else {
         // A redirect, a page or a shape that is not AGB's: someone has to look at the set-up.
-        return Row::new(Code::Internal, "AGB_UNINTELLIGIBLE");
+        return Row::new(&reason::AGB_UNINTELLIGIBLE);
     };
     match refusal.http_status {
         // The gateway's own key is not accepted: the caller has done nothing wrong and can do nothing about it.
-        401 => Row::new(Code::Internal, "AGB_KEY_REJECTED"),
-        403 => Row::new(Code::PermissionDenied, "AGB_PERMISSION_DENIED"),
+        401 => Row::new(&reason::AGB_KEY_REJECTED),
+        403 => Row::new(&reason::AGB_PERMISSION_DENIED),
         // Too slow or too early for some proxy in between: it has not been done.
-        408 | 425 => Row::new(Code::Unavailable, "AGB_UNREACHABLE").with_retry(refusal.retry_after),
-        409 => Row::new(Code::Aborted, "AGB_CONFLICT"),
-        429 => Row::new(Code::ResourceExhausted, "AGB_THROTTLED").with_retry(refusal.retry_after),
-        400 | 422 => Row::new(Code::InvalidArgument, "AGB_REFUSED"),
-        503 => Row::new(Code::Unavailable, "AGB_UNAVAILABLE").with_retry(refusal.retry_after),
-        500.. => Row::new(Code::Unavailable, "AGB_FAILED").with_retry(refusal.retry_after),
+        408 | 425 => Row::new(&reason::AGB_UNREACHABLE).with_retry(refusal.retry_after),
+        409 => Row::new(&reason::AGB_CONFLICT),
+        429 => Row::new(&reason::AGB_THROTTLED).with_retry(refusal.retry_after),
+        400 | 422 => Row::new(&reason::AGB_INVALID_ARGUMENT),
+        503 => Row::new(&reason::AGB_UNAVAILABLE).with_retry(refusal.retry_after),
+        500.. => Row::new(&reason::AGB_FAILED).with_retry(refusal.retry_after),
         // A 200 with `success: false`, or some other 4xx: AGB understood and will not do it as things stand.
-        _ => Row::new(Code::FailedPrecondition, "AGB_REFUSED"),
+        _ => Row::new(&reason::AGB_REFUSED),
     }
 }
 
 /// AGB's code says what does not exist; where it does not, it is what the call was about.
-fn not_found_reason(error: &agb::Error, resource: Option<&Resource>) -> &'static str {
+fn not_found_reason(error: &agb::Error, resource: Option<&Resource>) -> &'static Reason {
     if error.is_session_not_found() {
-        "SESSION_NOT_FOUND"
+        &reason::SESSION_NOT_FOUND
     } else if error.is_file_not_found() {
-        "CONTEXT_FILE_NOT_FOUND"
+        &reason::CONTEXT_FILE_NOT_FOUND
     } else if error.is_context_not_found() {
-        "CONTEXT_NOT_FOUND"
+        &reason::CONTEXT_NOT_FOUND
     } else if error
         .refusal()
         .is_some_and(|refusal| refusal.http_status == 404)
     {
-        resource.map_or("NOT_FOUND", Resource::not_found_reason)
+        resource.map_or(&reason::NOT_FOUND, Resource::not_found_reason)
     } else {
-        "NOT_FOUND"
+        &reason::NOT_FOUND
     }
 }
 
 fn sync_row(outcome: &Outcome, resource: Option<&Resource>) -> Row {
     match outcome {
         // ABORTED: to be tried again as a whole, by a new sync.
-        Outcome::Failed => Row::new(Code::Aborted, "SYNC_FAILED"),
-        Outcome::NotObserved(_) => Row::new(Code::FailedPrecondition, "SYNC_NOT_OBSERVED"),
-        Outcome::Deadline => Row::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        Outcome::Failed => Row::new(&reason::SYNC_FAILED),
+        Outcome::NotObserved(_) => Row::new(&reason::SYNC_NOT_OBSERVED),
+        Outcome::Deadline => Row::new(&reason::DEADLINE_EXCEEDED),
         Outcome::Agb(error) => agb_row(error, resource),
     }
 }
@@ -283,7 +285,7 @@ impl From<Failure> for Status {
                 let mut details = ErrorDetails::new();
                 set_request_id(&mut details, &request_id);
                 build(
-                    &Row::new(Code::NotFound, resource.not_found_reason()),
+                    &Row::new(resource.not_found_reason()),
                     &format!(
                         "{doing}: there is no {} {:?}",
                         resource.kind(),
@@ -308,7 +310,7 @@ impl From<Failure> for Status {
                 build(&row, &message, details, resource, error.report.as_deref())
             }
             Failure::Deadline { doing, resource } => build(
-                &Row::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+                &Row::new(&reason::DEADLINE_EXCEEDED),
                 &format!("{doing}: the deadline came first"),
                 ErrorDetails::new(),
                 resource,
@@ -321,7 +323,7 @@ impl From<Failure> for Status {
                 let mut details = ErrorDetails::new();
                 set_request_id(&mut details, &request_id);
                 build(
-                    &Row::new(Code::FailedPrecondition, "AGB_TOOL_FAILED"),
+                    &Row::new(&reason::AGB_TOOL_FAILED),
                     &format!("the tool failed: {message}"),
                     details,
                     None,
@@ -333,21 +335,21 @@ impl From<Failure> for Status {
                 setting,
                 limit,
             } => build(
-                &Row::new(Code::ResourceExhausted, "LIMIT_EXCEEDED"),
+                &Row::new(&reason::LIMIT_EXCEEDED),
                 &format!("there are more than {limit} {what} (setting {setting})"),
                 ErrorDetails::new(),
                 None,
                 None,
             ),
             Failure::Internal(what) => build(
-                &Row::new(Code::Internal, "INTERNAL"),
+                &Row::new(&reason::INTERNAL),
                 what,
                 ErrorDetails::new(),
                 None,
                 None,
             ),
             Failure::NotImplemented(what) => build(
-                &Row::new(Code::Unimplemented, "NOT_IMPLEMENTED"),
+                &Row::new(&reason::NOT_IMPLEMENTED),
                 &format!("{what} is not implemented yet"),
                 ErrorDetails::new(),
                 None,
@@ -365,7 +367,7 @@ fn invalid(violations: &Violations) -> Status {
         details.add_bad_request_violation(field, description);
     }
     build(
-        &Row::new(Code::InvalidArgument, "INVALID_ARGUMENT"),
+        &Row::new(&reason::INVALID_ARGUMENT),
         &format!("the request is not valid: {violations}"),
         details,
         None,
@@ -384,7 +386,7 @@ fn build(
         .error_info()
         .map(|info| info.metadata.clone())
         .unwrap_or_default();
-    details.set_error_info(row.reason, ERROR_DOMAIN, metadata);
+    details.set_error_info(row.reason.name, ERROR_DOMAIN, metadata);
     if let Some(delay) = row.retry_delay {
         details.set_retry_info(Some(delay));
     }
@@ -392,7 +394,7 @@ fn build(
         details.set_resource_info(resource.kind(), resource.name(), resource.owner(), "");
     }
     let message = shortened(message, MAX_MESSAGE_CHARS);
-    let status = Status::with_error_details(row.code, message, details);
+    let status = Status::with_error_details(row.reason.code, message, details);
     match report {
         Some(report) => with_sync_status(&status, report),
         None => status,
@@ -495,6 +497,8 @@ fn describe(error: &sync::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
     use crate::agb::{Refusal, operation};
     use crate::domain::{Direction, SyncTask};
@@ -529,7 +533,7 @@ mod tests {
                 400,
                 "InvalidParameter",
                 Code::InvalidArgument,
-                "AGB_REFUSED",
+                "AGB_INVALID_ARGUMENT",
             ),
             (401, "", Code::Internal, "AGB_KEY_REJECTED"),
             (403, "", Code::PermissionDenied, "AGB_PERMISSION_DENIED"),

@@ -1,0 +1,154 @@
+//! The stable reasons of errors: one gRPC code each, when it is given, and what the caller can do.
+//!
+//! `docs/errors.md` is this table for readers; a test holds it to the code.
+
+use tonic::Code;
+
+/// A reason, as it stands in the ErrorInfo.
+#[derive(Debug)]
+pub struct Reason {
+    /// The stable name.
+    pub name: &'static str,
+    /// The gRPC code.
+    pub code: Code,
+    /// When it is given.
+    pub when: &'static str,
+    /// What the caller can do, and why it is this code.
+    pub advice: &'static str,
+}
+
+macro_rules! reasons {
+    ($($name:ident = $code:ident, $when:literal, $advice:literal;)*) => {
+        $(
+            pub(super) const $name: Reason = Reason {
+                name: stringify!($name),
+                code: Code::$code,
+                when: $when,
+                advice: $advice,
+            };
+        )*
+
+        /// Every reason.
+        pub const ALL: &[Reason] = &[$($name),*];
+    };
+}
+
+reasons! {
+    INVALID_ARGUMENT = InvalidArgument,
+        "Fields of the request break rules; BadRequest names each.",
+        "Mend the request. AGB was not asked.";
+    SESSION_NOT_FOUND = NotFound,
+        "AGB says `InvalidMcpSession.NotFound` or `InvalidSession.NotFound`.",
+        "The session has ended, or there never was one. Concluded from AGB's codes alone.";
+    CONTEXT_NOT_FOUND = NotFound,
+        "AGB says so by a code about contexts, or answers success with nothing.",
+        "Create the context first, or look for it under the right key and region.";
+    CONTEXT_FILE_NOT_FOUND = NotFound,
+        "AGB or its storage (`NoSuchKey`) knows no such file.",
+        "Look with ListContextFiles or InspectMapping where the files are.";
+    SYNC_POLICY_NOT_FOUND = NotFound,
+        "The gateway's configuration has no preset of that name.",
+        "ListSyncPolicies tells the names.";
+    NOT_FOUND = NotFound,
+        "AGB says that something else does not exist.",
+        "The ErrorInfo has AGB's code.";
+    SYNC_FAILED = Aborted,
+        "AGB says that a task of the sync failed; SyncStatus names each.",
+        "Start a new sync. ABORTED: to be tried again as a whole, and not call by call.";
+    SYNC_NOT_OBSERVED = FailedPrecondition,
+        "AGB accepted the sync and showed no task of it within the grace.",
+        "Whether it has happened is not known. Wait on with the token of SyncStatus, or start a new sync.";
+    DEADLINE_EXCEEDED = DeadlineExceeded,
+        "The caller's deadline, or the server's maximum, came first.",
+        "What is known so far is in the details; WaitForSync carries on with the token.";
+    AGB_OUTCOME_UNKNOWN = Unknown,
+        "AGB's answer was lost or cannot be read, and the call must not be made twice.",
+        "Look what is there before asking again. UNKNOWN, since clients repeat UNAVAILABLE by themselves.";
+    AGB_UNREACHABLE = Unavailable,
+        "AGB could not be reached or gave no answer, or a proxy said so (408, 425, or no JSON with 502 to 504).",
+        "Ask again after RetryInfo: the call may be repeated, or was never sent.";
+    AGB_UNAVAILABLE = Unavailable,
+        "AGB answered 503.",
+        "Ask again after RetryInfo.";
+    AGB_FAILED = Unavailable,
+        "AGB answered with another 5xx, and the call may be repeated.",
+        "Ask again after RetryInfo; AGB's request id is in RequestInfo.";
+    AGB_THROTTLED = ResourceExhausted,
+        "AGB answered 429.",
+        "Ask again after RetryInfo, and less often.";
+    AGB_CONFLICT = Aborted,
+        "AGB answered 409.",
+        "Look what is there, then decide.";
+    AGB_INVALID_ARGUMENT = InvalidArgument,
+        "AGB answered 400 or 422: it does not take the values, which broke none of the gateway's rules.",
+        "The message and the ErrorInfo have AGB's words.";
+    AGB_REFUSED = FailedPrecondition,
+        "AGB understood and will not do it as things stand: a success with `success: false`, or another 4xx.",
+        "The message and the ErrorInfo have AGB's words.";
+    AGB_PERMISSION_DENIED = PermissionDenied,
+        "AGB answered 403.",
+        "The AGB account may not do that.";
+    AGB_KEY_REJECTED = Internal,
+        "AGB answered 401: it does not accept the gateway's key.",
+        "For the operator. INTERNAL, since the caller has done nothing wrong and can do nothing about it.";
+    AGB_UNINTELLIGIBLE = Internal,
+        "The answer was a redirect, a page, a text that broke off, or of an unknown shape.",
+        "For the operator: something stands between the gateway and AGB, or AGB has changed.";
+    AGB_ANSWER_TOO_LARGE = ResourceExhausted,
+        "The answer was longer than `agb.max_response_bytes`.",
+        "Ask for less at once, or raise the setting.";
+    AGB_TOOL_FAILED = FailedPrecondition,
+        "A tool in the session failed in a way that is no answer: a file is not there, the image lacks the tool.",
+        "The message has the tool's words.";
+    LIMIT_EXCEEDED = ResourceExhausted,
+        "One call would have to look at more than a setting allows; the message names it.",
+        "Ask for less, or raise the setting.";
+    NOT_IMPLEMENTED = Unimplemented,
+        "The RPC, or a field of it, comes with a later release.",
+        "Do without it as yet.";
+    INTERNAL = Internal,
+        "The gateway itself is at fault.",
+        "Report it.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `DeadlineExceeded` as `DEADLINE_EXCEEDED`.
+    fn grpc_name(code: Code) -> String {
+        let mut name = String::new();
+        for char in format!("{code:?}").chars() {
+            if char.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.extend(char.to_uppercase());
+        }
+        name
+    }
+
+    #[test]
+    fn the_document_tells_exactly_these_reasons() {
+        let document = include_str!("../../docs/errors.md");
+        let told: Vec<_> = document
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        let rows: Vec<_> = ALL
+            .iter()
+            .map(|reason| {
+                let code = grpc_name(reason.code);
+                format!(
+                    "| `{}` | {code} | {} | {} |",
+                    reason.name, reason.when, reason.advice
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            rows,
+            "docs/errors.md should read:\n{}",
+            rows.join("\n")
+        );
+    }
+}
