@@ -99,7 +99,7 @@ async fn redirects_are_refused() {
     let status = list(&world).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
-        (Code::Internal, "AGB_UNINTELLIGIBLE")
+        (Code::Internal, "AGB_REDIRECTED")
     );
     assert_eq!(world.emulator.request_count("ListContexts"), 1);
 }
@@ -125,12 +125,12 @@ async fn answers_that_are_not_agb_s_are_told_apart() {
         (
             respond(200, "<html>", &[("content-type", "text/html")]),
             Code::Internal,
-            "AGB_UNINTELLIGIBLE",
+            "AGB_NOT_JSON",
         ),
         (
             respond(200, r#"{"success": true, "data": [{"#, &[]),
-            Code::Internal,
-            "AGB_UNINTELLIGIBLE",
+            Code::Unavailable,
+            "AGB_ANSWER_TRUNCATED",
         ),
         (
             respond(502, "<html>", &[]),
