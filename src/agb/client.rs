@@ -236,7 +236,19 @@ impl Client {
                 },
             )
         };
-        let json = serde_json::from_slice(body).map_err(|error| not_json(error.to_string()))?;
+        let json = serde_json::from_slice(body).map_err(|error| {
+            if error.is_eof() && !body.is_empty() {
+                let (http_status, length) = (status.as_u16(), body.len());
+                return Error::new(
+                    operation,
+                    Kind::Truncated {
+                        http_status,
+                        length,
+                    },
+                );
+            }
+            not_json(error.to_string())
+        })?;
         let mut envelope =
             Envelope::read(json).ok_or_else(|| not_json("it is no object".to_owned()))?;
         if envelope.request_id.is_empty() {

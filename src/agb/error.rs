@@ -31,7 +31,9 @@ pub(super) enum Kind {
     Redirected { http_status: u16 },
     /// The answer was longer than the limit.
     TooLarge { limit: usize },
-    /// The answer is not AGB's: some proxy's page, or a text that broke off.
+    /// The answer is JSON that broke off.
+    Truncated { http_status: u16, length: usize },
+    /// The answer is not AGB's: some proxy's page.
     NotJson {
         http_status: u16,
         content_type: String,
@@ -171,6 +173,21 @@ impl Error {
         )
     }
 
+    /// Whether the answer was a redirect.
+    pub fn is_redirected(&self) -> bool {
+        matches!(*self.kind, Kind::Redirected { .. })
+    }
+
+    /// Whether the answer was no JSON: a page, most likely of something in between.
+    pub fn is_not_json(&self) -> bool {
+        matches!(*self.kind, Kind::NotJson { .. })
+    }
+
+    /// Whether the answer broke off.
+    pub fn is_truncated(&self) -> bool {
+        matches!(*self.kind, Kind::Truncated { .. })
+    }
+
     /// Whether the answer was longer than the limit.
     pub fn is_too_large(&self) -> bool {
         matches!(*self.kind, Kind::TooLarge { .. })
@@ -185,6 +202,7 @@ impl Error {
             | Kind::TimedOut(_)
             | Kind::Deadline
             | Kind::TooLarge { .. }
+            | Kind::Truncated { .. }
             | Kind::NotJson { .. }
             | Kind::Malformed { .. } => true,
         };
@@ -217,6 +235,13 @@ impl fmt::Display for Error {
             Kind::TooLarge { limit } => write!(
                 formatter,
                 "the answer is longer than {limit} bytes (setting agb.max_response_bytes)"
+            ),
+            Kind::Truncated {
+                http_status,
+                length,
+            } => write!(
+                formatter,
+                "the answer (HTTP {http_status}) broke off after {length} bytes"
             ),
             Kind::NotJson {
                 http_status,

@@ -23,5 +23,5 @@ pub use sync_policy::{
     MappingPolicy, Preset, RecyclePolicy, SyncPolicy, UploadMode, UploadPolicy, UploadStrategy,
     WhiteList, exact_path,
 };
-pub use sync_task::{Direction, SyncTask, TaskState};
+pub use sync_task::{Direction, SyncTask, TaskState, epoch};
 pub use violation::{FieldViolation, Violations};

@@ -93,9 +93,9 @@ impl SyncTask {
     }
 }
 
-/// AGB counts in seconds or in milliseconds since the epoch; a count of seconds as large as today's milliseconds lies tens
-/// of thousands of years ahead.
-fn epoch(count: i64) -> Option<Timestamp> {
+/// The point in time that AGB counts: in seconds or in milliseconds since the epoch, where a count of seconds as large as
+/// today's milliseconds lies thousands of years ahead. `None` for 0 and less, which is how AGB says that there is none.
+pub fn epoch(count: i64) -> Option<Timestamp> {
     const FIRST_MILLISECONDS: i64 = 100_000_000_000;
     match count {
         ..=0 => None,

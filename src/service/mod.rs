@@ -4,6 +4,7 @@
 
 pub mod background;
 mod context;
+mod incoming;
 mod mapping_policy;
 mod page_token;
 mod session;

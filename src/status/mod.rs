@@ -212,11 +212,19 @@ fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
     if error.is_not_sent() || error.is_unheard() || error.is_proxy_failure() {
         return Row::new(&reason::AGB_UNREACHABLE).with_retry(None);
     }
+    if error.is_truncated() {
+        return Row::new(&reason::AGB_ANSWER_TRUNCATED).with_retry(None);
+    }
+    if error.is_redirected() {
+        return Row::new(&reason::AGB_REDIRECTED);
+    }
+    if error.is_not_json() {
+        return Row::new(&reason::AGB_NOT_JSON);
+    }
     if error.is_too_large() {
         return Row::new(&reason::AGB_ANSWER_TOO_LARGE);
     }
     let Some(refusal) = error.refusal() else {
-        // A redirect, a page or a shape that is not AGB's: someone has to look at the set-up.
         return Row::new(&reason::AGB_UNINTELLIGIBLE);
     };
     match refusal.http_status {

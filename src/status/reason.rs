@@ -91,9 +91,18 @@ reasons! {
     AGB_KEY_REJECTED = Internal,
         "AGB answered 401: it does not accept the gateway's key.",
         "For the operator. INTERNAL, since the caller has done nothing wrong and can do nothing about it.";
+    AGB_ANSWER_TRUNCATED = Unavailable,
+        "The answer was JSON that broke off, and the call may be repeated.",
+        "Ask again after RetryInfo.";
+    AGB_REDIRECTED = Internal,
+        "The answer was a redirect, which is not followed: it could carry the key elsewhere.",
+        "For the operator: `agb.endpoint` does not name AGB itself.";
+    AGB_NOT_JSON = Internal,
+        "The answer was a page or another text that is no JSON.",
+        "For the operator: something stands between the gateway and AGB.";
     AGB_UNINTELLIGIBLE = Internal,
-        "The answer was a redirect, a page, a text that broke off, or of an unknown shape.",
-        "For the operator: something stands between the gateway and AGB, or AGB has changed.";
+        "The answer was JSON of an unknown shape.",
+        "For the operator: AGB has changed, or `agb.endpoint` names something else.";
     AGB_ANSWER_TOO_LARGE = ResourceExhausted,
         "The answer was longer than `agb.max_response_bytes`.",
         "Ask for less at once, or raise the setting.";

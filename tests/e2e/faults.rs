@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use agb_emulator::FaultAction;
 use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use figment::Figment;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{CODE_IMAGE, World, mount, reason, with_deadline, within};
+use crate::support::{CODE_IMAGE, World, mount, reason, within};
 
 fn respond(status: u16, body: &str, headers: &[(&str, &str)]) -> FaultAction {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -70,9 +71,13 @@ async fn a_creation_whose_answer_is_lost_is_neither_repeated_nor_called_repeatab
 #[tokio::test]
 async fn a_creation_that_its_caller_did_not_wait_for_is_released() {
     let world = World::start().await;
-    world.inject("createSession", 1, FaultAction::Delay { delay_ms: 700 });
-    let request = with_deadline(new_session(), Duration::from_millis(300));
-    let status = world.sessions().create_session(request).await.unwrap_err();
+    world.inject("createSession", 1, FaultAction::Delay { delay_ms: 1_500 });
+    let (_gateway, channel) = world.hasty_replica().await;
+    let request = within(new_session());
+    let status = SessionServiceClient::new(channel)
+        .create_session(request)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     while world.emulator.request_count("releaseSessionAsync") == 0 {
@@ -94,7 +99,7 @@ async fn redirects_are_refused() {
     let status = list(&world).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
-        (Code::Internal, "AGB_UNINTELLIGIBLE")
+        (Code::Internal, "AGB_REDIRECTED")
     );
     assert_eq!(world.emulator.request_count("ListContexts"), 1);
 }
@@ -120,12 +125,12 @@ async fn answers_that_are_not_agb_s_are_told_apart() {
         (
             respond(200, "<html>", &[("content-type", "text/html")]),
             Code::Internal,
-            "AGB_UNINTELLIGIBLE",
+            "AGB_NOT_JSON",
         ),
         (
             respond(200, r#"{"success": true, "data": [{"#, &[]),
-            Code::Internal,
-            "AGB_UNINTELLIGIBLE",
+            Code::Unavailable,
+            "AGB_ANSWER_TRUNCATED",
         ),
         (
             respond(502, "<html>", &[]),

@@ -9,6 +9,7 @@ mod cross_environment;
 mod faults;
 mod policies;
 mod reflection;
+mod refusals;
 mod sessions;
 mod support;
 mod syncs;

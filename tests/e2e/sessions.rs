@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use agb_emulator::{FaultAction, SyncDirection};
 use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use tonic::{Code, Status};
 
-use crate::support::{
-    CODE_IMAGE, World, mount, reason, seconds, sync_status, with_deadline, within,
-};
+use crate::support::{CODE_IMAGE, World, mount, reason, seconds, sync_status, within};
 
 async fn create(
     world: &World,
@@ -220,8 +219,12 @@ async fn a_session_that_the_caller_gave_up_is_released() {
     let context = world.create_context("c").await;
     let stall = FaultAction::StallSyncTask { direction: None };
     world.inject("createSession", 1, stall);
-    let request = with_deadline(with_context(&context), Duration::from_millis(600));
-    let status = world.sessions().create_session(request).await.unwrap_err();
+    let (_gateway, channel) = world.hasty_replica().await;
+    let request = within(with_context(&context));
+    let status = SessionServiceClient::new(channel)
+        .create_session(request)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     until_gone(&world, &session_of(&status)).await;
 }
@@ -465,8 +468,11 @@ async fn a_call_that_agb_does_not_answer_in_time_ends_at_the_deadline() {
     let request = pb::GetSessionRequest {
         session_id: session,
     };
-    let request = with_deadline(request, Duration::from_millis(500));
-    let status = world.sessions().get_session(request).await.unwrap_err();
+    let (_gateway, channel) = world.hasty_replica().await;
+    let status = SessionServiceClient::new(channel)
+        .get_session(within(request))
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
 }

@@ -52,6 +52,15 @@ impl World {
         start_gateway(&self.emulator, Figment::new()).await
     }
 
+    /// Another gateway, which gives every call one second. With a deadline of the client's own it would be a race which of the
+    /// two ends the call.
+    pub(crate) async fn hasty_replica(&self) -> (Gateway, Channel) {
+        let settings = Figment::new()
+            .merge(("server.max_deadline", "1s"))
+            .merge(("server.default_deadline", "1s"));
+        start_gateway(&self.emulator, settings).await
+    }
+
     pub(crate) fn gateway_address(&self) -> std::net::SocketAddr {
         self.gateway.address()
     }
@@ -177,12 +186,8 @@ pub(crate) async fn connect(address: std::net::SocketAddr) -> Channel {
 
 /// A request with a deadline that only a test that hangs meets.
 pub(crate) fn within<T>(message: T) -> Request<T> {
-    with_deadline(message, PATIENCE)
-}
-
-pub(crate) fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(deadline);
+    request.set_timeout(PATIENCE);
     request
 }
 

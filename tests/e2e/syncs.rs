@@ -1,7 +1,6 @@
 //! SyncService: completion that can be trusted.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use agb_emulator::{FaultAction, SyncDirection};
 use agb_gateway::proto::v1 as pb;
@@ -9,7 +8,7 @@ use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
 use figment::Figment;
 use tonic::{Code, Status};
 
-use crate::support::{CODE_IMAGE, World, mount, reason, sync_status, with_deadline, within};
+use crate::support::{CODE_IMAGE, World, mount, reason, sync_status, within};
 
 const PATH: &str = "/home/data";
 
@@ -177,8 +176,12 @@ async fn a_deadline_tells_what_is_known_and_how_to_carry_on() {
         FaultAction::StallSyncTask { direction: None },
     );
     let status = start(&world, &session).await;
-    let request = with_deadline(wait(&status.sync_token), Duration::from_secs(2));
-    let status = world.syncs().wait_for_sync(request).await.unwrap_err();
+    let (_gateway, channel) = world.hasty_replica().await;
+    let request = within(wait(&status.sync_token));
+    let status = SyncServiceClient::new(channel)
+        .wait_for_sync(request)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     let known = sync_status(&status);
     assert_eq!(known.state(), pb::SyncState::Running);

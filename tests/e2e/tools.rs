@@ -12,6 +12,13 @@ use tonic::{Code, Status};
 
 use crate::support::{BROWSER_IMAGE, CODE_IMAGE, World, reason, seconds, within, wrong_fields};
 
+/// Whether this machine has one of these programs. The emulated AGB runs code and browsers by what its host has.
+fn host_has(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .any(|folder| programs.iter().any(|program| folder.join(program).exists()))
+}
+
 async fn session(world: &World) -> String {
     world.create_session(CODE_IMAGE, vec![]).await
 }
@@ -22,13 +29,13 @@ fn text(text: &str) -> Value {
     }
 }
 
-fn arguments(fields: &[(&str, &str)]) -> Option<Struct> {
+fn arguments(fields: &[(&str, &str)]) -> Struct {
     let fields = fields
         .iter()
         .map(|(name, value)| ((*name).to_owned(), text(value)));
-    Some(Struct {
+    Struct {
         fields: fields.collect(),
-    })
+    }
 }
 
 async fn call(world: &World, request: pb::CallToolRequest) -> Result<pb::CallToolResponse, Status> {
@@ -117,7 +124,7 @@ async fn a_tool_is_called_by_the_session_s_own_link_and_a_failing_one_is_an_answ
     let request = |name: &str, fields| pb::CallToolRequest {
         session_id: session_id.clone(),
         name: name.to_owned(),
-        arguments: fields,
+        arguments: Some(fields),
         timeout: None,
     };
     let good = request(
@@ -211,6 +218,13 @@ async fn code_tells_what_it_wrote_showed_and_raised() {
                 .map(tonic::Response::into_inner)
         }
     };
+    let status = run("x", "cobol").await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["language"]);
+    if !host_has(&["python3"]) {
+        let status = run("1", "python").await.unwrap_err();
+        assert_eq!(reason(&status), "AGB_TOOL_FAILED");
+        return;
+    }
     let good = run("print('hi')\n6 * 7", "Python3").await.unwrap();
     assert_eq!(good.stdout.concat(), "hi\n");
     assert!(
@@ -225,17 +239,13 @@ async fn code_tells_what_it_wrote_showed_and_raised() {
     assert_eq!(good.error, None);
     let raised = run("1 / 0", "python").await.unwrap();
     assert!(raised.error.unwrap().value.contains("ZeroDivisionError"));
-    let status = run("x", "cobol").await.unwrap_err();
-    assert_eq!(wrong_fields(&status), ["language"]);
 }
 
 #[tokio::test]
 async fn files_of_any_bytes_come_back_as_they_went() {
     let world = World::start().await;
     let session_id = session(&world).await;
-    let bytes: Vec<u8> = (0..200_000_u32)
-        .map(|index| (index * 7 % 256) as u8)
-        .collect();
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(200_000).collect();
     let umlauts = "größe ".repeat(20_000).into_bytes();
     for (path, data) in [("/tmp/it's binary", &bytes), ("/home/text", &umlauts)] {
         let (first, second) = data.split_at(data.len() / 3);
@@ -353,7 +363,7 @@ async fn a_directory_is_listed() {
 }
 
 #[tokio::test]
-async fn links_metrics_resource_and_browser_are_told() {
+async fn links_metrics_resource_and_internal_contexts_are_told() {
     let world = World::start().await;
     let session_id = world.create_session(BROWSER_IMAGE, vec![]).await;
     let request = pb::GetSessionLinkRequest {
@@ -397,6 +407,35 @@ async fn links_metrics_resource_and_browser_are_told() {
             .resource_url
             .is_empty()
     );
+    let request = pb::LoadInternalContextsRequest {
+        session_id,
+        context_types: vec!["file_transfer".to_owned()],
+    };
+    let contexts = world
+        .sessions()
+        .load_internal_contexts(within(request))
+        .await
+        .unwrap();
+    assert_eq!(contexts.into_inner().contexts.len(), 1);
+}
+
+#[tokio::test]
+async fn a_browser_is_started_and_its_link_told_or_the_refusal_is_agb_s() {
+    let world = World::start().await;
+    let session_id = world.create_session(BROWSER_IMAGE, vec![]).await;
+    if !host_has(&["chromium", "chromium-browser", "google-chrome"]) {
+        let request = pb::InitBrowserRequest {
+            session_id,
+            ..pb::InitBrowserRequest::default()
+        };
+        let status = world
+            .sessions()
+            .init_browser(within(request))
+            .await
+            .unwrap_err();
+        assert!(reason(&status).starts_with("AGB_"), "{status:?}");
+        return;
+    }
     let request = pb::InitBrowserRequest {
         session_id: session_id.clone(),
         ..pb::InitBrowserRequest::default()
@@ -408,9 +447,7 @@ async fn links_metrics_resource_and_browser_are_told() {
         .unwrap()
         .into_inner();
     assert!(browser.port > 0);
-    let request = pb::GetCdpLinkRequest {
-        session_id: session_id.clone(),
-    };
+    let request = pb::GetCdpLinkRequest { session_id };
     let link = world
         .sessions()
         .get_cdp_link(within(request))
@@ -418,16 +455,6 @@ async fn links_metrics_resource_and_browser_are_told() {
         .unwrap()
         .into_inner();
     assert!(link.url.starts_with("ws"));
-    let request = pb::LoadInternalContextsRequest {
-        session_id,
-        context_types: vec!["file_transfer".to_owned()],
-    };
-    let contexts = world
-        .sessions()
-        .load_internal_contexts(within(request))
-        .await
-        .unwrap();
-    assert_eq!(contexts.into_inner().contexts.len(), 1);
 }
 
 #[tokio::test]

@@ -65,9 +65,7 @@ async fn download(
 async fn a_file_goes_up_comes_back_and_is_seen_by_a_session() {
     let world = World::start().await;
     let context_id = world.create_context("c").await;
-    let bytes: Vec<u8> = (0..3_000_000_u32)
-        .map(|index| (index % 251) as u8)
-        .collect();
+    let bytes: Vec<u8> = (0..251).cycle().take(3_000_000).collect();
     let sha256 = Sha256::digest(&bytes).to_vec();
     for size in [Some(3_000_000), None] {
         let data = bytes

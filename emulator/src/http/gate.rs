@@ -237,9 +237,10 @@ fn write(answer: Response, request_id: &str) -> Response {
     }
 }
 
+/// A scripted answer may bring a request id of its own.
 fn with_request_id(mut response: Response, request_id: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        response.headers_mut().entry(REQUEST_ID).or_insert(value);
     }
     response
 }

@@ -3,13 +3,12 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;
 
-/// Counts up to here are seconds since the epoch, larger ones milliseconds.
-const MAX_SECONDS: i64 = 100_000_000_000;
+use crate::domain::epoch;
 
 /// Reads a point in time; `None` for what is absent or in no known form. Text without an offset is UTC.
 pub fn timestamp(value: &Value) -> Option<Timestamp> {
     match value {
-        Value::Number(number) => count(number.as_i64()?),
+        Value::Number(number) => epoch(number.as_i64()?),
         Value::String(text) => text
             .parse::<Timestamp>()
             .ok()
@@ -20,16 +19,8 @@ pub fn timestamp(value: &Value) -> Option<Timestamp> {
                     .ok()
                     .map(|zoned| zoned.timestamp())
             })
-            .or_else(|| count(text.parse().ok()?)),
+            .or_else(|| epoch(text.parse().ok()?)),
         _ => None,
-    }
-}
-
-fn count(count: i64) -> Option<Timestamp> {
-    match count {
-        ..=0 => None,
-        1..=MAX_SECONDS => Timestamp::from_second(count).ok(),
-        _ => Timestamp::from_millisecond(count).ok(),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::super::Backend;
+use super::super::incoming::{receive, wrong};
 use super::files::{download_url, failed, upload_url, validate};
 use crate::agb::Download;
 use crate::domain::Violations;
@@ -27,7 +28,9 @@ pub(super) async fn upload_context_file(
     mut pieces: Streaming<pb::UploadContextFileRequest>,
     deadline: Deadline,
 ) -> Result<pb::UploadContextFileResponse, Status> {
-    let Some(Received::Header(header)) = receive(&mut pieces, deadline).await? else {
+    let Some(Received::Header(header)) =
+        receive(&mut pieces, |message| message.payload, deadline).await?
+    else {
         return Err(wrong("header", "must come first, once").into());
     };
     let size = checked(&header).map_err(Failure::from)?;
@@ -77,7 +80,7 @@ async fn forward(
     let mut hash = Sha256::new();
     let mut count: u64 = 0;
     let end = loop {
-        let data = match receive(pieces, deadline).await {
+        let data = match receive(pieces, |message| message.payload, deadline).await {
             Ok(Some(Received::Data(data))) => data,
             Ok(Some(Received::Header(_))) => {
                 break Err(wrong("header", "must come only once").into());
@@ -111,24 +114,6 @@ async fn forward(
     )
 }
 
-async fn receive(
-    pieces: &mut Streaming<pb::UploadContextFileRequest>,
-    deadline: Deadline,
-) -> Result<Option<Received>, Status> {
-    let message = deadline.bound(pieces.message()).await;
-    let message = message.map_err(|_exceeded| Failure::Deadline {
-        doing: "waiting for the caller's next piece".to_owned(),
-        resource: None,
-    })??;
-    match message {
-        None => Ok(None),
-        Some(pb::UploadContextFileRequest {
-            payload: Some(payload),
-        }) => Ok(Some(payload)),
-        Some(_) => Err(wrong("payload", "needs one of header and data").into()),
-    }
-}
-
 fn checked(header: &pb::UploadContextFileHeader) -> Result<Option<u64>, Violations> {
     validate(&header.context_id, &header.path)?;
     match header.size_bytes.map(u64::try_from) {
@@ -140,12 +125,6 @@ fn checked(header: &pb::UploadContextFileHeader) -> Result<Option<u64>, Violatio
             Err(violations)
         }
     }
-}
-
-fn wrong(field: &str, rule: &str) -> Failure {
-    let mut violations = Violations::default();
-    violations.add(field, rule);
-    violations.into()
 }
 
 fn wrong_size(size: Option<u64>, count: u64) -> Failure {

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
+use super::super::incoming::{receive, wrong};
 use super::super::{Backend, shell, translate};
 use super::tools::text_of;
 use crate::agb::ToolCall;
@@ -201,7 +202,9 @@ pub(super) async fn write_file(
     mut pieces: Streaming<pb::WriteFileRequest>,
     deadline: Deadline,
 ) -> Result<pb::WriteFileResponse, Status> {
-    let Some(Received::Header(header)) = receive(&mut pieces, deadline).await? else {
+    let Some(Received::Header(header)) =
+        receive(&mut pieces, |message| message.payload, deadline).await?
+    else {
         return Err(wrong("header", "must come first, once").into());
     };
     let mut violations = Violations::default();
@@ -252,7 +255,7 @@ impl Writing<'_> {
         self.run(&format!(": > {}", shell::quote(&self.part)))
             .await?;
         loop {
-            let data = match receive(pieces, self.deadline).await? {
+            let data = match receive(pieces, |message| message.payload, self.deadline).await? {
                 None => break,
                 Some(Received::Data(data)) => data,
                 Some(Received::Header(_)) => {
@@ -323,24 +326,6 @@ impl Writing<'_> {
     }
 }
 
-async fn receive(
-    pieces: &mut Streaming<pb::WriteFileRequest>,
-    deadline: Deadline,
-) -> Result<Option<Received>, Status> {
-    let message = deadline.bound(pieces.message()).await;
-    let message = message.map_err(|_exceeded| Failure::Deadline {
-        doing: "waiting for the caller's next piece".to_owned(),
-        resource: None,
-    })??;
-    match message {
-        None => Ok(None),
-        Some(pb::WriteFileRequest {
-            payload: Some(payload),
-        }) => Ok(Some(payload)),
-        Some(_) => Err(wrong("payload", "needs one of header and data").into()),
-    }
-}
-
 async fn tool(
     backend: &Backend,
     session_id: &str,
@@ -368,12 +353,6 @@ fn validate(session_id: &str, path: &str, field: &str) -> Result<(), Violations>
     violations.check("session_id", translate::identifier(session_id));
     violations.check(field, absolute_path(path));
     violations.into_result()
-}
-
-fn wrong(field: &str, rule: &str) -> Failure {
-    let mut violations = Violations::default();
-    violations.add(field, rule);
-    violations.into()
 }
 
 #[cfg(test)]
