@@ -1,7 +1,7 @@
 //! The client of the AGB HTTP API: which calls there are, how they look on the wire, and what their answers mean.
 //!
-//! It makes exactly one HTTP request for each call. Whether a call may be repeated is declared in [`operation`]; nothing
-//! here repeats one. The source of every fact is AGB's official SDK, `agbcloud-sdk` 0.12.0.
+//! A call of [`Client`] is exactly one HTTP request. Whether a call may be repeated is declared in [`operation`]; nothing here
+//! repeats one that may have reached AGB. [`Tools`] chooses between two routes, and may ask AGB for a session's link first. The source of every fact is AGB's official SDK, `agbcloud-sdk` 0.12.0.
 
 mod client;
 mod endpoint;

@@ -7,7 +7,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header;
-use reqwest::{Body, Response};
+use reqwest::{Body, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::client::{Client, causes, header_text, not_redirected, transport_error};
@@ -39,11 +39,7 @@ impl Client {
         if let Some(size) = size {
             request = request.header(header::CONTENT_LENGTH, size);
         }
-        let sent = deadline.bound(request.send()).await;
-        let response = sent
-            .map_err(|exceeded| Error::from_deadline(&PUT_FILE, exceeded))?
-            .map_err(|error| transport_error(&PUT_FILE, &error))?;
-        accepted(&PUT_FILE, response).await.map(|_response| ())
+        sent(&PUT_FILE, request, deadline).await.map(|_response| ())
     }
 
     /// Begins to read a file.
@@ -52,14 +48,9 @@ impl Client {
         url: &SecretString,
         deadline: Deadline,
     ) -> Result<Download, Error> {
-        let sent = deadline
-            .bound(self.keyless.get(url.expose_secret()).send())
-            .await;
-        let response = sent
-            .map_err(|exceeded| Error::from_deadline(&GET_FILE, exceeded))?
-            .map_err(|error| transport_error(&GET_FILE, &error))?;
+        let request = self.keyless.get(url.expose_secret());
         Ok(Download {
-            response: accepted(&GET_FILE, response).await?,
+            response: sent(&GET_FILE, request, deadline).await?,
             deadline,
         })
     }
@@ -78,6 +69,26 @@ impl Download {
             .map_err(|exceeded| Error::from_deadline(&GET_FILE, exceeded))?
             .map_err(|error| Error::new(&GET_FILE, Kind::Lost(causes(&error))))
     }
+}
+
+/// Sends a request and reads what the storage says to it, within the deadline: also the page of an error can stall.
+async fn sent(
+    operation: &'static Operation,
+    request: RequestBuilder,
+    deadline: Deadline,
+) -> Result<Response, Error> {
+    let exchange = async {
+        let response = request.send().await;
+        accepted(
+            operation,
+            response.map_err(|error| transport_error(operation, &error))?,
+        )
+        .await
+    };
+    deadline
+        .bound(exchange)
+        .await
+        .unwrap_or_else(|exceeded| Err(Error::from_deadline(operation, exceeded)))
 }
 
 async fn accepted(operation: &'static Operation, response: Response) -> Result<Response, Error> {
