@@ -71,8 +71,12 @@ impl Gateway {
         let backend = Backend {
             tools: Tools::new(client.clone()),
             background: background.clone(),
-            syncs: Syncs::new(client.clone(), config.sync.patience),
-            pace: config.sync.patience.pace,
+            syncs: Syncs::new(
+                Arc::new(client.clone()),
+                &config.sync.settings,
+                config.sync.token_keys.clone(),
+            ),
+            pace: config.sync.settings.pace,
             max_walk_entries: config.mapping.max_entries,
             presets: Arc::new(config.presets),
             client,

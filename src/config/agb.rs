@@ -1,12 +1,12 @@
 //! Section `agb`: the side towards AGB.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::API_KEY_VARIABLE;
 use super::reader::Reader;
+use super::{API_KEY_VARIABLE, read_file};
 use crate::agb::{ClientConfig, Endpoint};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -83,12 +83,6 @@ fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<SecretS
             None
         }
     }
-}
-
-fn read_file(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("could not read {}: {error}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn check_key(key: String) -> Result<SecretString, String> {

@@ -82,7 +82,8 @@ impl Config {
         let mut reader = Reader::new(&figment);
         let server = ServerConfig::read(&mut reader);
         let agb = AgbConfig::read(&mut reader, api_key);
-        let sync = SyncConfig::read(&mut reader);
+        let account_key = agb.as_ref().map(|agb| &agb.client.api_key);
+        let sync = SyncConfig::read(&mut reader, account_key);
         let mapping = MappingConfig::read(&mut reader);
         let presets = presets::read(&mut reader);
         let log = LogConfig::read(&mut reader);
@@ -100,6 +101,13 @@ impl Config {
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }
+}
+
+/// The text of a file that holds a secret, without the end of its last line.
+fn read_file(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("could not read {}: {error}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Whether Kubernetes has put this variable there: it does so for a Service that is named `agb-gateway`.

@@ -1,7 +1,11 @@
-//! Small types that decide and do no I/O of their own: how long something may take, and how soon to look again.
+//! Small types that decide and do no I/O of their own: how long something may take, how soon to look again, and how often.
 
+mod budget;
 mod deadline;
+mod forecast;
 mod pace;
 
+pub use budget::Budget;
 pub use deadline::{Deadline, DeadlineExceeded};
+pub use forecast::{Experience, Forecast};
 pub use pace::Pace;

@@ -12,7 +12,7 @@ use crate::proto::v1 as pb;
 use crate::proto::v1::sync_service_server as server;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-use crate::sync::{Error, Event, EventKind, Report, Start, Sync, Target, Verdict};
+use crate::sync::{Error, Event, EventKind, Report, Start, Target};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ impl server::SyncService for SyncService {
         use pb::get_sync_status_request::Target as Asked;
         let deadline = deadline(&request)?;
         let target = match request.into_inner().target {
-            Some(Asked::SyncToken(token)) => by_token(&token),
+            Some(Asked::SyncToken(token)) => by_token(&self.0, &token),
             Some(Asked::SessionId(id)) => by_session(&id),
             None => no_target(),
         }?;
@@ -59,7 +59,7 @@ impl server::SyncService for SyncService {
         use pb::wait_for_sync_request::Target as Asked;
         let deadline = deadline(&request)?;
         let target = match request.into_inner().target {
-            Some(Asked::SyncToken(token)) => by_token(&token),
+            Some(Asked::SyncToken(token)) => by_token(&self.0, &token),
             Some(Asked::SessionId(id)) => by_session(&id),
             None => no_target(),
         }?;
@@ -80,7 +80,7 @@ impl server::SyncService for SyncService {
         let request = request.into_inner();
         let heartbeat = heartbeat(request.heartbeat_interval.as_ref()).map_err(Failure::from)?;
         let target = match request.target {
-            Some(Asked::SyncToken(token)) => by_token(&token),
+            Some(Asked::SyncToken(token)) => by_token(&self.0, &token),
             Some(Asked::SessionId(id)) => by_session(&id),
             None => no_target(),
         }?;
@@ -102,17 +102,17 @@ async fn sync_contexts(
     let return_immediately = request.return_immediately;
     let start = start(&request)?;
     let resource = Resource::Session(start.session_id.clone());
-    let sync = backend
+    let target = backend
         .syncs
         .start(start, deadline)
         .await
         .map_err(|error| Failure::agb(error, "starting the sync", Some(resource.clone())))?;
     if return_immediately {
-        return Ok(accepted(&sync));
+        return Ok(Report::before_any_look(&target));
     }
     backend
         .syncs
-        .wait(&Target::Sync(sync), deadline)
+        .wait(&target, deadline)
         .await
         .map_err(|error| failed_wait(error, resource))
 }
@@ -141,16 +141,6 @@ async fn wait_for_sync(
         .wait(target, deadline)
         .await
         .map_err(|error| failed_wait(error, resource))
-}
-
-/// What is known of a sync that AGB has only just accepted.
-pub(super) fn accepted(sync: &Sync) -> Report {
-    Report {
-        state: Verdict::Pending,
-        tasks: Vec::new(),
-        token: Some(sync.to_token()),
-        look_count: 0,
-    }
 }
 
 fn failed_wait(error: Error, resource: Resource) -> Failure {
@@ -224,16 +214,12 @@ fn start(request: &pb::SyncContextsRequest) -> Result<Start, Violations> {
     })
 }
 
-fn by_token(token: &str) -> Result<Target, Failure> {
-    let mut violations = Violations::default();
-    let sync = violations.check(
-        "sync_token",
-        Sync::from_token(token).map_err(|error| error.to_string()),
-    );
-    match sync {
-        Some(sync) => Ok(Target::Sync(sync)),
-        None => Err(violations.into()),
-    }
+fn by_token(backend: &Backend, token: &str) -> Result<Target, Failure> {
+    backend.syncs.read_token(token).map_err(|error| {
+        let mut violations = Violations::default();
+        violations.add("sync_token", error.to_string());
+        violations.into()
+    })
 }
 
 fn by_session(session_id: &str) -> Result<Target, Failure> {

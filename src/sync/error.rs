@@ -1,6 +1,9 @@
 //! Why a sync could not be called complete. Each error carries what is known so far.
 
-use super::follow::Report;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::report::Report;
 use crate::agb;
 
 /// A sync, or the wait for one, that did not end in success.
@@ -14,27 +17,18 @@ pub struct Error {
 }
 
 /// What happened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Outcome {
     /// AGB said that at least one task failed.
     #[error("AGB says that the sync failed")]
     Failed,
     /// AGB accepted the sync and showed no task of it within the grace.
     #[error("AGB accepted the sync and showed no task of it within {0:?}")]
-    NotObserved(std::time::Duration),
+    NotObserved(Duration),
     /// The caller's deadline came first.
     #[error("the deadline came before the sync was complete")]
     Deadline,
-    /// AGB could not be asked, or said something that ends the wait.
+    /// AGB could not be asked, or said something that ends the wait. All who wait for the session share it.
     #[error(transparent)]
-    Agb(#[from] agb::Error),
-}
-
-impl From<agb::Error> for Error {
-    fn from(error: agb::Error) -> Self {
-        Self {
-            outcome: error.into(),
-            report: None,
-        }
-    }
+    Agb(Arc<agb::Error>),
 }

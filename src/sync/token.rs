@@ -1,27 +1,70 @@
 //! Sync tokens: a sync written down, so that any replica can carry on with it, also after a restart.
 //!
-//! A token is opaque to callers: base64url of versioned JSON. It holds no secret.
+//! A token is opaque to callers: base64url of a version, JSON, and an HMAC-SHA256 over both. It holds no secret, and nobody
+//! without the key can make or change one.
+
+use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
-use super::rule::{Identity, Place, Scope, Sync};
+use super::asked::{Scope, Sync, Ticket};
+use super::identity::{Identity, Place};
 use crate::domain::Direction;
 
-const VERSION: u32 = 1;
+/// The first byte of a token.
+const VERSION: u8 = 2;
+/// The length of the HMAC.
+const MAC_BYTES: usize = 32;
 /// A sync of a thousand contexts fits many times over.
 const MAX_LENGTH: usize = 1 << 20;
+/// How far the clocks of two replicas may differ.
+const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
-/// The token is none of ours.
+/// Keeps a derived key apart from all others that may be derived from the same secret.
+const PURPOSE: &[u8] = b"agb-gateway sync token";
+
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a sync token that this version of the gateway made")]
-pub struct InvalidToken;
+pub enum InvalidToken {
+    /// It is none, or one of another version.
+    #[error("is not a sync token that this version of the gateway made")]
+    Unreadable,
+    /// Its HMAC is none of ours.
+    #[error("was altered, or made by a gateway with another token key")]
+    Unauthentic,
+    /// It is too old.
+    #[error("has expired: sync tokens are valid for {} (setting sync.token_lifetime)", humantime::format_duration(*.0))]
+    Expired(Duration),
+}
+
+/// The keys of tokens: the first one signs, each of them is accepted.
+#[derive(Clone)]
+pub struct TokenKeys {
+    keys: Vec<Hmac<Sha256>>,
+    lifetime: Duration,
+}
+
+impl fmt::Debug for TokenKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TokenKeys")
+            .field("keys", &self.keys.len())
+            .field("lifetime", &self.lifetime)
+            .finish()
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Written {
-    #[serde(rename = "v")]
-    version: u32,
+    /// Milliseconds since the epoch.
+    #[serde(rename = "i")]
+    issued: i64,
     #[serde(rename = "s")]
     session_id: String,
     #[serde(rename = "d")]
@@ -36,64 +79,114 @@ struct Written {
     baseline: Vec<(String, String, i64)>,
 }
 
-impl Sync {
-    /// Writes the sync down.
-    pub fn to_token(&self) -> String {
-        let written = Written {
-            version: VERSION,
-            session_id: self.session_id.clone(),
-            direction: self.direction.as_agb().to_owned(),
-            all: self.scope == Scope::All,
-            expected: self
-                .expected
-                .iter()
+impl TokenKeys {
+    /// Keys of tokens that are valid for so long; the first one signs. There must be at least one.
+    pub fn new<'a>(keys: impl IntoIterator<Item = &'a [u8]>, lifetime: Duration) -> Self {
+        Self {
+            // An HMAC takes a key of any length.
+            keys: keys
+                .into_iter()
+                .filter_map(|key| Hmac::new_from_slice(key).ok())
+                .collect(),
+            lifetime,
+        }
+    }
+
+    /// A key that is derived from a secret which all replicas share.
+    pub fn derived_from(secret: &[u8], lifetime: Duration) -> Self {
+        let secret = Hmac::<Sha256>::new_from_slice(secret).ok();
+        let key = secret.map(|secret| secret.chain_update(PURPOSE).finalize().into_bytes());
+        Self::new(key.iter().map(|key| &key[..]), lifetime)
+    }
+
+    /// Writes a sync down that was started at `issued`.
+    pub fn write(&self, sync: &Sync, issued: Timestamp) -> String {
+        let mut bytes = vec![VERSION];
+        bytes.extend(serde_json::to_vec(&Written::of(sync, issued)).unwrap_or_default());
+        if let Some(key) = self.keys.first() {
+            let mac = key.clone().chain_update(&bytes).finalize();
+            bytes.extend(mac.into_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads what [`TokenKeys::write`] wrote.
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Ticket, InvalidToken> {
+        use InvalidToken::{Expired, Unauthentic, Unreadable};
+        if token.len() > MAX_LENGTH {
+            return Err(Unreadable);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Unreadable)?;
+        let Some((signed, mac)) = bytes.split_last_chunk::<MAC_BYTES>() else {
+            return Err(Unreadable);
+        };
+        let Some((&VERSION, json)) = signed.split_first() else {
+            return Err(Unreadable);
+        };
+        let authentic = |key: &Hmac<Sha256>| {
+            let expected = key.clone().chain_update(signed);
+            expected.verify_slice(mac).is_ok()
+        };
+        if !self.keys.iter().any(authentic) {
+            return Err(Unauthentic);
+        }
+        let written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
+        let issued = Timestamp::from_millisecond(written.issued).map_err(|_| Unreadable)?;
+        let age = Duration::try_from(now.duration_since(issued)).unwrap_or_default();
+        if age > self.lifetime + CLOCK_SKEW {
+            return Err(Expired(self.lifetime));
+        }
+        Ok(Ticket {
+            sync: written.sync().ok_or(Unreadable)?,
+            token: token.to_owned(),
+            issued,
+            started: None,
+        })
+    }
+}
+
+impl Written {
+    fn of(sync: &Sync, issued: Timestamp) -> Self {
+        let expected = sync.expected.iter();
+        let baseline = sync.baseline.iter();
+        Self {
+            issued: issued.as_millisecond(),
+            session_id: sync.session_id.clone(),
+            direction: sync.direction.as_agb().to_owned(),
+            all: sync.scope == Scope::All,
+            expected: expected
                 .map(|place| (place.context_id.clone(), place.path.clone()))
                 .collect(),
-            baseline: self
-                .baseline
-                .iter()
-                .filter(|identity| identity.direction == self.direction)
+            baseline: baseline
+                .filter(|identity| identity.direction == sync.direction)
                 .map(|identity| {
                     let Place { context_id, path } = identity.place.clone();
                     (context_id, path, identity.start)
                 })
                 .collect(),
-        };
-        let json = serde_json::to_vec(&written).unwrap_or_default();
-        URL_SAFE_NO_PAD.encode(json)
+        }
     }
 
-    /// Reads what [`Sync::to_token`] wrote.
-    pub fn from_token(token: &str) -> Result<Self, InvalidToken> {
-        if token.len() > MAX_LENGTH {
-            return Err(InvalidToken);
-        }
-        let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| InvalidToken)?;
-        let written: Written = serde_json::from_slice(&json).map_err(|_| InvalidToken)?;
-        let direction = Direction::from_agb(&written.direction).ok_or(InvalidToken)?;
-        if written.version != VERSION || written.session_id.is_empty() {
-            return Err(InvalidToken);
-        }
-        Ok(Self {
-            session_id: written.session_id,
+    fn sync(self) -> Option<Sync> {
+        let direction = Direction::from_agb(&self.direction)?;
+        let expected = self.expected.into_iter();
+        let baseline = self.baseline.into_iter();
+        Some(Sync {
+            session_id: self.session_id,
             direction,
-            scope: if written.all {
+            scope: if self.all {
                 Scope::All
             } else {
                 Scope::Expected
             },
-            expected: written
-                .expected
-                .iter()
-                .map(|(context_id, path)| Place::new(context_id.as_str(), path))
+            expected: expected
+                .map(|(context_id, path)| Place::new(context_id, &path))
                 .collect(),
-            baseline: written
-                .baseline
-                .iter()
+            baseline: baseline
                 .map(|(context_id, path, start)| Identity {
-                    place: Place::new(context_id.as_str(), path),
+                    place: Place::new(context_id, &path),
                     direction,
-                    start: *start,
+                    start,
                 })
                 .collect(),
         })
@@ -104,10 +197,16 @@ impl Sync {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_token_holds_the_whole_sync() {
+    const HOUR: Duration = Duration::from_hours(1);
+    const ISSUED: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn keys(keys: &[&str]) -> TokenKeys {
+        TokenKeys::new(keys.iter().map(|key| key.as_bytes()), HOUR)
+    }
+
+    fn sync() -> Sync {
         let place = Place::new("SdkCtx-1", "/tmp/ma\"pping ü");
-        let sync = Sync {
+        Sync {
             session_id: "s-1".to_owned(),
             direction: Direction::Upload,
             scope: Scope::All,
@@ -118,26 +217,78 @@ mod tests {
                 start: i64::MAX,
             }]
             .into(),
-        };
-        assert_eq!(Sync::from_token(&sync.to_token()), Ok(sync));
+        }
+    }
+
+    fn refusal(result: Result<Ticket, InvalidToken>) -> InvalidToken {
+        result.unwrap_err()
+    }
+
+    #[test]
+    fn a_token_holds_the_whole_sync_and_any_replica_with_the_key_reads_it() {
+        let token = keys(&["key"]).write(&sync(), ISSUED);
+        let ticket = keys(&["key"]).read(&token, ISSUED).unwrap();
+        assert_eq!(ticket.sync, sync());
+        assert_eq!(ticket.issued, ISSUED);
+    }
+
+    #[test]
+    fn an_older_key_is_still_accepted_and_an_unknown_one_is_not() {
+        let token = keys(&["old"]).write(&sync(), ISSUED);
+        assert!(keys(&["new", "old"]).read(&token, ISSUED).is_ok());
+        let refused = refusal(keys(&["new"]).read(&token, ISSUED));
+        assert_eq!(refused, InvalidToken::Unauthentic);
+    }
+
+    #[test]
+    fn replicas_that_share_a_secret_share_the_derived_key() {
+        let token = TokenKeys::derived_from(b"secret", HOUR).write(&sync(), ISSUED);
+        let replica = TokenKeys::derived_from(b"secret", HOUR);
+        assert!(replica.read(&token, ISSUED).is_ok());
+        let other = TokenKeys::derived_from(b"other", HOUR);
+        assert_eq!(
+            refusal(other.read(&token, ISSUED)),
+            InvalidToken::Unauthentic
+        );
+        assert!(keys(&["secret"]).read(&token, ISSUED).is_err());
+    }
+
+    #[test]
+    fn no_altered_byte_is_accepted() {
+        let keys = keys(&["key"]);
+        let bytes = URL_SAFE_NO_PAD.decode(keys.write(&sync(), ISSUED)).unwrap();
+        for place in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[place] ^= 1;
+            let token = URL_SAFE_NO_PAD.encode(&altered);
+            assert!(keys.read(&token, ISSUED).is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn a_token_expires_and_the_refusal_names_the_setting() {
+        let keys = keys(&["key"]);
+        let token = keys.write(&sync(), ISSUED);
+        assert!(keys.read(&token, ISSUED + HOUR).is_ok());
+        let refused = refusal(keys.read(&token, ISSUED + 2 * HOUR));
+        assert_eq!(refused, InvalidToken::Expired(HOUR));
+        assert!(
+            refused
+                .to_string()
+                .contains("1h (setting sync.token_lifetime)")
+        );
     }
 
     #[test]
     fn what_is_no_token_is_refused() {
-        let of_another_version =
-            URL_SAFE_NO_PAD.encode(r#"{"v":2,"s":"s","d":"upload","a":true,"e":[],"b":[]}"#);
-        let without_session =
-            URL_SAFE_NO_PAD.encode(r#"{"v":1,"s":"","d":"upload","a":true,"e":[],"b":[]}"#);
-        let long = "A".repeat(MAX_LENGTH + 1);
-        for token in [
-            "",
-            "e30",
-            "not base64!",
-            &of_another_version,
-            &without_session,
-            &long,
-        ] {
-            assert_eq!(Sync::from_token(token), Err(InvalidToken));
+        let keys = keys(&["key"]);
+        let long = "A".repeat(MAX_LENGTH + 4);
+        let mut other_version = URL_SAFE_NO_PAD.decode(keys.write(&sync(), ISSUED)).unwrap();
+        other_version[0] = VERSION + 1;
+        let other_version = URL_SAFE_NO_PAD.encode(other_version);
+        for token in ["", "e30", "not base64!", &other_version, &long] {
+            let refused = refusal(keys.read(token, ISSUED));
+            assert_eq!(refused, InvalidToken::Unreadable, "{token:.20}");
         }
     }
 }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::{Error, Outcome};
-use super::follow::{Follower, Look, Report, Step};
+use super::poller::{End, Known, Subscription};
+use super::report::Report;
 use crate::resilience::Deadline;
 
 /// Something about a sync that is watched.
@@ -32,30 +33,25 @@ pub enum EventKind {
     Heartbeat,
 }
 
-struct Watch<L> {
-    follower: Follower<L>,
+struct Watch {
+    subscription: Subscription,
     heartbeat: Duration,
     deadline: Deadline,
-    next_look: Instant,
-    /// What is told next, before anything else is looked at.
-    due: Option<EventKind>,
-    told_first: bool,
+    told: Option<Report>,
     ended: bool,
 }
 
 /// The events of a sync. A sync that fails ends by a verdict; whatever else ends it is an error.
-pub fn watch<L: Look + Send + Sync + 'static>(
-    follower: Follower<L>,
+pub(super) fn watch(
+    subscription: Subscription,
     heartbeat: Duration,
     deadline: Deadline,
-) -> impl Stream<Item = Result<Event, Error>> + Send + 'static + use<L> {
+) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
     let watch = Watch {
-        follower,
+        subscription,
         heartbeat,
         deadline,
-        next_look: Instant::now(),
-        due: None,
-        told_first: false,
+        told: None,
         ended: false,
     };
     stream::unfold(watch, |mut watch| async move {
@@ -68,138 +64,62 @@ pub fn watch<L: Look + Send + Sync + 'static>(
     })
 }
 
-impl<L: Look> Watch<L> {
+impl Watch {
     async fn next(&mut self) -> Result<Event, Error> {
-        let next_heartbeat = Instant::now() + self.heartbeat;
+        let heartbeat = Instant::now() + self.heartbeat;
         loop {
-            if let Some(kind) = self.due.take() {
-                self.ended = kind == EventKind::Verdict;
-                return Ok(self.event(kind));
+            let known = self.subscription.known();
+            if let Some(event) = self.event(known)? {
+                return Ok(event);
             }
-            if self.next_look > next_heartbeat {
-                self.until(next_heartbeat).await?;
-                return Ok(self.event(EventKind::Heartbeat));
-            }
-            self.until(self.next_look).await?;
-            let step = self.follower.step().await;
-            self.next_look = Instant::now() + self.follower.pause();
-            let (changed, verdict) = match step {
-                Step::GoesOn { changed } => (changed, false),
-                Step::Succeeded | Step::Ended(Outcome::Failed) => (true, true),
-                Step::Ended(outcome) => return Err(self.error(outcome)),
-            };
-            let verdict = verdict.then_some(EventKind::Verdict);
-            if self.told_first {
-                self.due = verdict.or(changed.then_some(EventKind::Change));
-            } else {
-                self.told_first = true;
-                self.due = verdict;
-                return Ok(self.event(EventKind::Snapshot));
+            let news = timeout_at(heartbeat, self.subscription.news());
+            match self.deadline.bound(news).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_elapsed)) => {
+                    let report = self.subscription.known().report;
+                    return Ok(Event {
+                        kind: EventKind::Heartbeat,
+                        report,
+                    });
+                }
+                Err(_exceeded) => {
+                    let report = self.subscription.known().report;
+                    return Err(failed(Outcome::Deadline, report));
+                }
             }
         }
     }
 
-    async fn until(&self, instant: Instant) -> Result<(), Error> {
-        self.deadline
-            .bound(sleep_until(instant))
-            .await
-            .map_err(|_exceeded| self.error(Outcome::Deadline))
-    }
-
-    fn event(&self, kind: EventKind) -> Event {
-        Event {
-            kind,
-            report: self.follower.report(),
-        }
-    }
-
-    fn error(&self, outcome: Outcome) -> Error {
-        Error {
-            outcome,
-            report: Some(Box::new(self.follower.report())),
-        }
+    /// What is to be told now, if anything. Before the verdict comes the snapshot, also where both are the same.
+    fn event(&mut self, known: Known) -> Result<Option<Event>, Error> {
+        let Known {
+            report,
+            end,
+            looked,
+        } = known;
+        let kind = match (end, &self.told) {
+            (Some(End::Ended(outcome)), _) if !matches!(outcome, Outcome::Failed) => {
+                return Err(failed(outcome, report));
+            }
+            (_, None) if looked => EventKind::Snapshot,
+            (Some(_), Some(_)) => EventKind::Verdict,
+            (None, Some(told)) if is_news(told, &report) => EventKind::Change,
+            _ => return Ok(None),
+        };
+        self.ended = kind == EventKind::Verdict;
+        self.told = Some(report.clone());
+        Ok(Some(Event { kind, report }))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::sync::Mutex;
+/// Whether a report tells more than another: the mere number of looks is no news.
+fn is_news(told: &Report, report: &Report) -> bool {
+    told.state != report.state || told.tasks != report.tasks
+}
 
-    use futures_util::StreamExt as _;
-
-    use super::super::rule::{Place, Progress, Sync, Verdict};
-    use super::super::{Identity, Patience};
-    use super::*;
-    use crate::agb;
-    use crate::domain::{Direction, SyncTask};
-    use crate::resilience::Pace;
-
-    /// Shows the scripted states of one task; the last one again and again.
-    struct Script(Mutex<VecDeque<&'static str>>);
-
-    impl Look for Script {
-        async fn look(&self) -> Result<Vec<SyncTask>, agb::Error> {
-            let mut script = self.0.lock().unwrap();
-            let status = script.front().copied().unwrap();
-            if script.len() > 1 {
-                script.pop_front();
-            }
-            Ok(vec![SyncTask {
-                context_id: "c".to_owned(),
-                path: "/tmp/a".to_owned(),
-                direction: Direction::Download,
-                agb_status: status.to_owned(),
-                error_message: String::new(),
-                start: 1,
-                finish: 0,
-            }])
-        }
-    }
-
-    async fn events(states: &[&'static str], deadline: u64) -> Vec<Result<Event, Error>> {
-        let expected = [Place::new("c", "/tmp/a")].into();
-        let progress = Progress::of_sync(Sync::of_creation("s".to_owned(), expected));
-        let second = Duration::from_secs(1);
-        let patience = Patience {
-            pace: Pace::try_new(second, second, 0.5).unwrap(),
-            grace: 30 * second,
-            settle: second,
-        };
-        let script = Script(Mutex::new(states.iter().copied().collect()));
-        let follower = Follower::new(progress, script, patience);
-        let deadline = Deadline::after(Duration::from_secs(deadline));
-        watch(follower, 3 * second, deadline).collect().await
-    }
-
-    fn kinds(events: &[Result<Event, Error>]) -> Vec<EventKind> {
-        let good = events.iter().filter_map(|event| event.as_ref().ok());
-        good.map(|event| event.kind).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_comes_first_then_changes_then_the_verdict_and_the_end() {
-        use EventKind::{Change, Snapshot, Verdict as End};
-        let events = events(&["Preparing", "Preparing", "Running", "Success"], 60).await;
-        assert_eq!(kinds(&events), [Snapshot, Change, End]);
-        let last = events.last().unwrap().as_ref().unwrap();
-        assert_eq!(last.report.state, Verdict::Succeeded);
-        assert_eq!(Identity::of(&last.report.tasks[0]).start, 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_finished_at_the_first_look_still_gives_snapshot_and_verdict() {
-        use EventKind::{Snapshot, Verdict as End};
-        assert_eq!(kinds(&events(&["Failed"], 60).await), [Snapshot, End]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn heartbeats_come_while_nothing_changes_and_the_deadline_ends_it_with_an_error() {
-        let events = events(&["Running"], 11).await;
-        let heartbeats = kinds(&events[1..]);
-        assert_eq!(heartbeats, [EventKind::Heartbeat; 3]);
-        let error = events.last().unwrap().as_ref().unwrap_err();
-        assert!(matches!(error.outcome, Outcome::Deadline));
-        assert_eq!(error.report.as_ref().unwrap().tasks.len(), 1);
+fn failed(outcome: Outcome, report: Report) -> Error {
+    Error {
+        outcome,
+        report: Some(Box::new(report)),
     }
 }

@@ -8,7 +8,7 @@ use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
 use figment::Figment;
 use tonic::{Code, Status};
 
-use crate::support::{CODE_IMAGE, World, mount, reason, sync_status, within};
+use crate::support::{CODE_IMAGE, World, mount, reason, sync_status, within, wrong_fields};
 
 const PATH: &str = "/home/data";
 
@@ -37,6 +37,16 @@ fn wait(token: &str) -> pb::WaitForSyncRequest {
             token.to_owned(),
         )),
     }
+}
+
+async fn watch(world: &World, token: &str) -> tonic::Streaming<pb::WatchSyncResponse> {
+    let target = pb::watch_sync_request::Target::SyncToken(token.to_owned());
+    let request = pb::WatchSyncRequest {
+        target: Some(target),
+        heartbeat_interval: None,
+    };
+    let answer = world.syncs().watch_sync(within(request)).await;
+    answer.unwrap().into_inner()
 }
 
 async fn status_of(
@@ -164,6 +174,67 @@ async fn another_replica_carries_on_with_a_token() {
     assert_eq!(status.state(), pb::SyncState::Succeeded);
     assert_eq!(status.tasks.len(), 1);
     assert_eq!(world.emulator.request_count("SyncContext"), 1);
+}
+
+async fn refused_token(world: &World, token: &str) -> String {
+    let status = world
+        .syncs()
+        .wait_for_sync(within(wait(token)))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert_eq!(wrong_fields(&status), ["sync_token"]);
+    status.message().to_owned()
+}
+
+#[tokio::test]
+async fn an_altered_token_and_one_of_another_key_are_refused_and_agb_is_not_asked() {
+    let world = World::start().await;
+    let (session, _) = session(&world).await;
+    let token = start(&world, &session).await.sync_token;
+    let looks = world.emulator.request_count("GetContextInfo");
+    let replaced = if token.ends_with('A') { "B" } else { "A" };
+    let altered = format!("{replaced}{}", &token[1..]);
+    for altered in [altered.as_str(), &token[..token.len() - 1], "A", ""] {
+        let message = refused_token(&world, altered).await;
+        assert!(message.contains("sync token"), "{message}");
+    }
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let settings = Figment::new().merge(("sync.token_key_file", keys.path()));
+    let foreign = World::with_settings(settings).await;
+    let message = refused_token(&foreign, &token).await;
+    assert!(message.contains("another token key"), "{message}");
+    assert_eq!(world.emulator.request_count("GetContextInfo"), looks);
+}
+
+#[tokio::test]
+async fn all_who_wait_for_a_session_share_its_looks() {
+    let world = World::start().await;
+    let (session, _) = session(&world).await;
+    let stall = FaultAction::StallSyncTask { direction: None };
+    world.inject("SyncContext", 1, stall);
+    let token = start(&world, &session).await.sync_token;
+    let waits: Vec<_> = (0..50)
+        .map(|_| {
+            let (mut syncs, request) = (world.syncs(), within(wait(&token)));
+            tokio::spawn(async move { syncs.wait_for_sync(request).await })
+        })
+        .collect();
+    let mut watch = watch(&world, &token).await;
+    watch.message().await.unwrap();
+    let gone = FaultAction::Respond {
+        status: 400,
+        body: r#"{"success": false, "code": "InvalidMcpSession.NotFound"}"#.to_owned(),
+        headers: BTreeMap::new(),
+    };
+    // The one look that it strikes ends every wait.
+    world.inject("GetContextInfo", 1, gone);
+    for wait in waits {
+        let status = wait.await.unwrap().unwrap_err();
+        assert_eq!(reason(&status), "SESSION_NOT_FOUND");
+    }
+    assert_eq!(watch.message().await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
@@ -294,18 +365,7 @@ async fn a_watched_sync_tells_a_snapshot_then_changes_then_the_verdict() {
     let world = World::start().await;
     let (session, _) = session(&world).await;
     let started = start(&world, &session).await;
-    let request = pb::WatchSyncRequest {
-        target: Some(pb::watch_sync_request::Target::SyncToken(
-            started.sync_token,
-        )),
-        heartbeat_interval: None,
-    };
-    let events = world
-        .syncs()
-        .watch_sync(within(request))
-        .await
-        .unwrap()
-        .into_inner();
+    let events = watch(&world, &started.sync_token).await;
     let events: Vec<_> = events.map(Result::unwrap).collect().await;
     assert_eq!(events.first().unwrap().event(), Snapshot);
     let last = events.last().unwrap();

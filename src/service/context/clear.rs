@@ -61,7 +61,7 @@ async fn until_available(
             }
             Err(error) => tracing::warn!(context_id, %error, "a look failed; looking again"),
         }
-        let pause = backend.pace.delay(start.elapsed());
+        let pause = backend.pace.delay(start.elapsed(), None);
         deadline.pause(pause).await.map_err(|_exceeded| None)?;
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::super::Backend;
 use super::super::background::ReleaseOnDrop;
-use super::super::{Backend, sync::accepted};
 use super::new_session::{NewSession, validate};
 use crate::agb::{self, operation, wire};
 use crate::domain::SessionState;
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-use crate::sync::{Place, Report, Sync, Target};
+use crate::sync::{Place, Report, Target};
 
 pub(super) async fn create_session(
     backend: &Backend,
@@ -26,10 +26,10 @@ pub(super) async fn create_session(
     backend.tools.remember(&session_id, &created);
     let mut session = created.into_session(&session_id);
     session.state = session.state.or(Some(SessionState::Running));
-    let status = match downloads(&new, &session_id) {
+    let status = match downloads(backend, &new, &session_id).await {
         None => None,
-        Some(sync) if request.return_immediately => Some(accepted(&sync)),
-        Some(sync) => match wait_for_contexts(backend, &new, sync, deadline).await {
+        Some(sync) if request.return_immediately => Some(Report::before_any_look(&sync)),
+        Some(sync) => match wait_for_contexts(backend, &new, &sync, deadline).await {
             Ok(report) => Some(report),
             Err(failure) => {
                 if new.keep_on_failure {
@@ -126,23 +126,26 @@ fn created(
 }
 
 /// The download that the creation starts; `None` when no context is to be downloaded.
-fn downloads(new: &NewSession, session_id: &str) -> Option<Sync> {
+async fn downloads(backend: &Backend, new: &NewSession, session_id: &str) -> Option<Target> {
     let expected: BTreeSet<_> = new
         .mounts
         .iter()
         .filter(|mount| mount.policy.download.auto_download)
         .map(|mount| Place::new(mount.context_id.as_str(), mount.path.as_str()))
         .collect();
-    (!expected.is_empty()).then(|| Sync::of_creation(session_id.to_owned(), expected))
+    if expected.is_empty() {
+        return None;
+    }
+    Some(backend.syncs.created(session_id.to_owned(), expected).await)
 }
 
 async fn wait_for_contexts(
     backend: &Backend,
     new: &NewSession,
-    sync: Sync,
+    sync: &Target,
     deadline: Deadline,
 ) -> Result<Report, Failure> {
-    let session_id = sync.session_id.clone();
+    let session_id = sync.session_id().to_owned();
     let fate = if new.keep_on_failure {
         "kept"
     } else {
@@ -150,7 +153,7 @@ async fn wait_for_contexts(
     };
     backend
         .syncs
-        .wait(&Target::Sync(sync), deadline)
+        .wait(sync, deadline)
         .await
         .map_err(|error| Failure::Sync {
             error: Box::new(error),

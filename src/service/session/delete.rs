@@ -8,7 +8,7 @@ use crate::domain::{SessionState, Violations};
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-use crate::sync::{Report, Start, Target};
+use crate::sync::{Report, Start};
 
 pub(super) async fn delete_session(
     backend: &Backend,
@@ -70,7 +70,7 @@ async fn upload(
         place: None,
         direction: None,
     };
-    let sync = backend
+    let target = backend
         .syncs
         .start(start, deadline)
         .await
@@ -80,7 +80,7 @@ async fn upload(
         })?;
     backend
         .syncs
-        .wait(&Target::Sync(sync), deadline)
+        .wait(&target, deadline)
         .await
         .map_err(|error| Failure::Sync {
             error: Box::new(error),
@@ -122,7 +122,7 @@ async fn until_gone(
             Err(error) => tracing::warn!(session_id, %error, "a look failed; looking again"),
         }
         deadline
-            .pause(backend.pace.delay(start.elapsed()))
+            .pause(backend.pace.delay(start.elapsed(), None))
             .await
             .map_err(|_exceeded| Failure::Deadline {
                 doing: "AGB has accepted the release; waiting until the session is gone".to_owned(),

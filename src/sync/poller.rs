@@ -1,0 +1,223 @@
+//! One poller per session, shared by all who wait for it: it starts with the first of them and ends with the last.
+//!
+//! Those who wait for the same sync share one state of it, which is judged once a look. Whoever reads slowly finds the latest
+//! state and no backlog.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
+
+use super::asked::Target;
+use super::board::Board;
+use super::error::Outcome;
+use super::history::History;
+use super::identity::Identity;
+use super::report::Report;
+use super::rule::Patience;
+use super::upstream::Upstream;
+use crate::resilience::{Budget, Deadline, Pace};
+
+/// What all pollers share.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) upstream: Arc<dyn Upstream>,
+    pub(super) patience: Patience,
+    pub(super) pace: Pace,
+    pub(super) history: History,
+    pub(super) budget: Budget,
+}
+
+/// What is known of a target, and whether that is the end of it.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) report: Report,
+    pub(super) end: Option<End>,
+    /// Whether a look has been judged.
+    pub(super) looked: bool,
+}
+
+/// How waiting for a target ends.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    Succeeded,
+    Ended(Outcome),
+}
+
+/// All pollers, by session.
+#[derive(Clone)]
+pub(super) struct Pollers {
+    common: Arc<Common>,
+    sessions: Arc<Mutex<HashMap<String, Weak<Poller>>>>,
+}
+
+impl fmt::Debug for Pollers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Pollers")
+            .field("sessions", &lock(&self.sessions).len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The poller of one session. It looks for as long as someone holds it.
+struct Poller {
+    session_id: String,
+    board: Arc<Mutex<Board>>,
+    joined: Arc<Notify>,
+    looking: AbortHandle,
+    sessions: Arc<Mutex<HashMap<String, Weak<Poller>>>>,
+}
+
+/// Someone's share in a poller.
+pub(super) struct Subscription {
+    known: watch::Receiver<Known>,
+    looks_before: u32,
+    poller: Arc<Poller>,
+}
+
+impl Pollers {
+    pub(super) fn new(common: Arc<Common>) -> Self {
+        Self {
+            common,
+            sessions: Arc::default(),
+        }
+    }
+
+    /// Begins to wait for a target.
+    pub(super) fn join(&self, target: &Target) -> Subscription {
+        let poller = self.poller(target.session_id());
+        let mut board = lock(&poller.board);
+        let known = board.join(target, Instant::now(), &self.common);
+        let looks_before = board.look_count();
+        drop(board);
+        poller.joined.notify_one();
+        Subscription {
+            known,
+            looks_before,
+            poller,
+        }
+    }
+
+    /// The tasks of a session that its poller, if there is one, has seen.
+    pub(super) fn seen(&self, session_id: &str) -> Vec<Identity> {
+        let poller = lock(&self.sessions).get(session_id).and_then(Weak::upgrade);
+        poller.map_or_else(Vec::new, |poller| lock(&poller.board).identities())
+    }
+
+    fn poller(&self, session_id: &str) -> Arc<Poller> {
+        let mut sessions = lock(&self.sessions);
+        let existing = sessions.get(session_id).and_then(Weak::upgrade);
+        if let Some(poller) = &existing
+            && !lock(&poller.board).has_ended()
+        {
+            return Arc::clone(poller);
+        }
+        let poller = Arc::new(self.start(session_id));
+        sessions.insert(session_id.to_owned(), Arc::downgrade(&poller));
+        drop(sessions);
+        // Only now: the last holder of an ended poller locks the map in its turn.
+        drop(existing);
+        poller
+    }
+
+    fn start(&self, session_id: &str) -> Poller {
+        let board: Arc<Mutex<Board>> = Arc::default();
+        let joined = Arc::new(Notify::new());
+        let looks = look_on(
+            self.common.clone(),
+            session_id.to_owned(),
+            board.clone(),
+            joined.clone(),
+        );
+        let span = tracing::info_span!("sync_poller", session_id);
+        Poller {
+            session_id: session_id.to_owned(),
+            board,
+            joined,
+            looking: tokio::spawn(looks.instrument(span)).abort_handle(),
+            sessions: self.sessions.clone(),
+        }
+    }
+}
+
+/// Looks whenever the board says that a look is due, until one ends all waiting.
+async fn look_on(
+    common: Arc<Common>,
+    session_id: String,
+    board: Arc<Mutex<Board>>,
+    joined: Arc<Notify>,
+) {
+    loop {
+        let due = lock(&board).due(&common);
+        let is_due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = joined.notified() => continue,
+            () = is_due => {}
+        }
+        common.budget.take().await;
+        let deadline = common.upstream.look_deadline();
+        let begun = Instant::now();
+        let look = common.upstream.look(&session_id, deadline).await;
+        let mut board = lock(&board);
+        board.take(look, begun, Instant::now(), &common);
+        if board.has_ended() {
+            return;
+        }
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.looking.abort();
+        let mut sessions = lock(&self.sessions);
+        // Another poller of the session may have taken the place meanwhile.
+        if sessions
+            .get(&self.session_id)
+            .is_some_and(|poller| poller.strong_count() == 0)
+        {
+            sessions.remove(&self.session_id);
+        }
+    }
+}
+
+impl Subscription {
+    /// What is known now.
+    pub(super) fn known(&mut self) -> Known {
+        let known = self.known.borrow_and_update().clone();
+        let looks = lock(&self.poller.board).look_count();
+        Known {
+            report: Report {
+                look_count: looks - self.looks_before,
+                ..known.report
+            },
+            ..known
+        }
+    }
+
+    /// Ends when more is known than [`Subscription::known`] has told.
+    pub(super) async fn news(&mut self) {
+        // The sender lives in the board, which this holds.
+        let _ = self.known.changed().await;
+    }
+
+    /// Waits for the end; `None` when the deadline comes first.
+    pub(super) async fn end(&mut self, deadline: Deadline) -> Option<End> {
+        let ended = self.known.wait_for(|known| known.end.is_some());
+        let known = deadline.bound(ended).await.ok()?.ok()?;
+        known.end.clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

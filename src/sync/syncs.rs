@@ -1,0 +1,221 @@
+//! Starts syncs, waits for them, and answers questions about them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::asked::{Scope, Sync, Target, Ticket};
+use super::error::{Error, Outcome};
+use super::history::History;
+use super::identity::{Identity, Place};
+use super::poller::{Common, End, Pollers};
+use super::report::Report;
+use super::rule::{Judgement, Patience, judge};
+use super::sightings::Sightings;
+use super::starts::{Memory, Starts};
+use super::token::{InvalidToken, TokenKeys};
+use super::upstream::{Start, Upstream};
+use super::watch::{Event, watch};
+use crate::agb::{self, operation};
+use crate::domain::{Direction, SyncTask};
+use crate::resilience::{Budget, Deadline, Pace};
+
+/// How syncs are followed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How soon to look again.
+    pub pace: Pace,
+    /// How long to wait for what has not been seen.
+    pub patience: Patience,
+    /// How many looks per second all sessions share.
+    pub looks_per_second: u32,
+    /// Of how many places' durations, and of how many sessions' starts, there is a memory.
+    pub memory_entries: u64,
+}
+
+/// Starts syncs and follows them; all clones share what they know.
+#[derive(Clone, Debug)]
+pub struct Syncs {
+    common: Arc<Common>,
+    pollers: Pollers,
+    starts: Starts,
+    keys: TokenKeys,
+}
+
+impl Syncs {
+    /// Syncs of this AGB.
+    pub fn new(upstream: Arc<dyn Upstream>, settings: &Settings, keys: TokenKeys) -> Self {
+        let common = Arc::new(Common {
+            upstream,
+            patience: settings.patience,
+            pace: settings.pace,
+            history: History::new(settings.memory_entries),
+            budget: Budget::new(settings.looks_per_second),
+        });
+        Self {
+            pollers: Pollers::new(common.clone()),
+            starts: Starts::new(settings.memory_entries),
+            common,
+            keys,
+        }
+    }
+
+    /// Starts a sync. Looks first at what is there, so that nothing older can be taken for it: without that look nothing is
+    /// started. What could come of an earlier start is waited for, as long as the grace: it could not be told apart.
+    pub async fn start(&self, start: Start, deadline: Deadline) -> Result<Target, agb::Error> {
+        let too_late = |exceeded| agb::Error::from_deadline(&operation::SYNC_CONTEXT, exceeded);
+        let memory = self.starts.of(&start.session_id);
+        let mut memory = deadline.bound(memory.lock()).await.map_err(too_late)?;
+        let begin = Instant::now();
+        let sync = loop {
+            let look = self
+                .common
+                .upstream
+                .look(&start.session_id, deadline)
+                .await?;
+            let sync = self.sync_of(&start, &look, &mut memory);
+            if !memory.could_be_confused(&sync) && !shows_unstarted(&sync, &look) {
+                break sync;
+            }
+            let pause = self.common.pace.delay(begin.elapsed(), None);
+            deadline.pause(pause).await.map_err(too_late)?;
+        };
+        // Before AGB is asked: should the caller leave meanwhile, it may have begun all the same.
+        let started = Instant::now();
+        memory.starts(sync.clone(), started);
+        if let Err(error) = self.common.upstream.start(&start, deadline).await {
+            if !error.leaves_outcome_unknown() {
+                memory.has_not_started();
+            }
+            return Err(error);
+        }
+        Ok(self.target(sync, started))
+    }
+
+    /// The download that the creation of a session has started.
+    pub async fn created(&self, session_id: String, expected: BTreeSet<Place>) -> Target {
+        let sync = Sync::of_creation(session_id, expected);
+        let started = Instant::now();
+        let memory = self.starts.of(&sync.session_id);
+        memory.lock().await.starts(sync.clone(), started);
+        self.target(sync, started)
+    }
+
+    /// Reads a token that a replica of this gateway made.
+    pub fn read_token(&self, token: &str) -> Result<Target, InvalidToken> {
+        self.keys
+            .read(token, Timestamp::now())
+            .map(|ticket| Target::Sync(Arc::new(ticket)))
+    }
+
+    /// Waits until a sync is complete. Only success is `Ok`.
+    pub async fn wait(&self, target: &Target, deadline: Deadline) -> Result<Report, Error> {
+        let mut subscription = self.pollers.join(target);
+        let end = subscription.end(deadline).await;
+        let report = subscription.known().report;
+        let outcome = match end {
+            Some(End::Succeeded) => return Ok(report),
+            Some(End::Ended(outcome)) => outcome,
+            None => Outcome::Deadline,
+        };
+        Err(Error {
+            outcome,
+            report: Some(Box::new(report)),
+        })
+    }
+
+    /// Follows a sync, telling each change, at least every `heartbeat`.
+    pub fn watch(
+        &self,
+        target: &Target,
+        heartbeat: Duration,
+        deadline: Deadline,
+    ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static + use<> {
+        watch(self.pollers.join(target), heartbeat, deadline)
+    }
+
+    /// Looks once, and once more after the settling time where only that can tell that no more tasks come.
+    pub async fn status(&self, target: &Target, deadline: Deadline) -> Result<Report, agb::Error> {
+        let mut sightings = Sightings::default();
+        let since = Instant::now();
+        let mut look_count = 0;
+        loop {
+            let judgement = self
+                .look_and_judge(target, since, &mut sightings, deadline)
+                .await?;
+            look_count += 1;
+            let settles_in = judgement.settles_in.filter(|_| look_count == 1);
+            let report = Report::of(target, judgement, look_count);
+            let Some(settles_in) = settles_in else {
+                return Ok(report);
+            };
+            if deadline.pause(settles_in).await.is_err() {
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn look_and_judge(
+        &self,
+        target: &Target,
+        since: Instant,
+        sightings: &mut Sightings,
+        deadline: Deadline,
+    ) -> Result<Judgement, agb::Error> {
+        let begun = Instant::now();
+        let upstream = &self.common.upstream;
+        let look = upstream.look(target.session_id(), deadline).await?;
+        sightings.take(begun, &look);
+        Ok(judge(target, since, sightings, &self.common.patience))
+    }
+
+    fn target(&self, sync: Sync, started: Instant) -> Target {
+        let issued = Timestamp::now();
+        Target::Sync(Arc::new(Ticket {
+            token: self.keys.write(&sync, issued),
+            sync,
+            issued,
+            started: Some(started),
+        }))
+    }
+
+    /// A sync of all contexts expects the places that AGB shows tasks of; there may be more. What was seen before any start or
+    /// by a poller is there before, also if AGB does not show it just now.
+    fn sync_of(&self, start: &Start, look: &[SyncTask], memory: &mut Memory) -> Sync {
+        let horizon = Instant::now().checked_sub(self.common.patience.grace);
+        memory.take(look, horizon);
+        memory.known.extend(self.pollers.seen(&start.session_id));
+        let (scope, expected) = match &start.place {
+            Some((context_id, path)) => (
+                Scope::Expected,
+                [Place::new(context_id.as_str(), path.as_str())].into(),
+            ),
+            None => (
+                Scope::All,
+                memory
+                    .known
+                    .iter()
+                    .map(|identity| identity.place.clone())
+                    .collect(),
+            ),
+        };
+        Sync {
+            session_id: start.session_id.clone(),
+            direction: start.direction.unwrap_or(Direction::Upload),
+            scope,
+            expected,
+            baseline: memory.known.clone(),
+        }
+    }
+}
+
+/// Whether AGB has accepted something there that it has not started: it has no identity yet, and could later be taken for ours.
+fn shows_unstarted(sync: &Sync, look: &[SyncTask]) -> bool {
+    look.iter().any(|task| {
+        Identity::of(task).is_none() && sync.covers(task) && !task.state().is_finished()
+    })
+}
