@@ -221,7 +221,8 @@ impl Follow {
         };
         let base = last_look.max(self.joined);
         let delay = common.pace.delay(self.elapsed(base), forecast);
-        base + self.settles_in.map_or(delay, |settles| settles.min(delay))
+        // One look at the end of the settling time tells all that looks in between would.
+        base + self.settles_in.unwrap_or(delay)
     }
 
     /// Tells those who wait what follows from what has been seen, if that is anything new.

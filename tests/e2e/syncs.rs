@@ -193,7 +193,7 @@ async fn an_altered_token_and_one_of_another_key_are_refused_and_agb_is_not_aske
     let (session, _) = session(&world).await;
     let token = start(&world, &session).await.sync_token;
     let looks = world.emulator.request_count("GetContextInfo");
-    let replaced = if token.ends_with('A') { "B" } else { "A" };
+    let replaced = if token.starts_with('A') { "B" } else { "A" };
     let altered = format!("{replaced}{}", &token[1..]);
     for altered in [altered.as_str(), &token[..token.len() - 1], "A", ""] {
         let message = refused_token(&world, altered).await;
