@@ -2,10 +2,9 @@
 //!
 //! `scripts/large-file` builds and runs it. It fails when the bytes differ or when the memory grows by 64 MiB or more.
 
-use std::error::Error;
-use std::io::{BufRead as _, BufReader};
+mod support;
+
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use agb_emulator::Emulator;
@@ -22,12 +21,12 @@ use tokio_stream::StreamExt as _;
 use tonic::Request;
 use tonic::transport::Channel;
 
+use support::{Failure, Gateway};
+
 const PIECE: usize = 1 << 20;
 const MIB: i64 = 1 << 20;
 const MAX_GROWTH_MIB: i64 = 64;
 const PATH: &str = "/home/data/large.bin";
-
-type Failure = Box<dyn Error>;
 
 #[derive(Parser)]
 struct Cli {
@@ -39,16 +38,6 @@ struct Cli {
     size_mib: i64,
 }
 
-/// The gateway's process; it ends with the measurement.
-struct Gateway(Child);
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn main() -> Result<(), Failure> {
     agb_emulator::sandbox::run_if_asked();
     let cli = Cli::parse();
@@ -57,8 +46,8 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(cli: &Cli) -> Result<(), Failure> {
     let emulator = Emulator::start(agb_emulator::Config::default()).await?;
-    let (gateway, address) = start(cli, &emulator.url())?;
-    let channel = Channel::from_shared(format!("http://{address}"))?
+    let gateway = Gateway::start(&cli.gateway, &emulator.url())?;
+    let channel = Channel::from_shared(format!("http://{}", gateway.address))?
         .connect()
         .await?;
     let mut contexts = ContextServiceClient::new(channel);
@@ -72,14 +61,14 @@ async fn measure(cli: &Cli) -> Result<(), Failure> {
     let created = contexts.create_context(within(request)).await?.into_inner();
     let context_id = created.context.ok_or("no context")?.context_id;
 
-    let before = resident_mib(gateway.0.id())?;
+    let before = gateway.resident_mib()?;
     let start = Instant::now();
     let sent = upload(&mut contexts, &context_id, cli.size_mib).await?;
     let up = start.elapsed();
     let start = Instant::now();
     let received = download(&mut contexts, &context_id).await?;
     let down = start.elapsed();
-    let growth = peak_mib(gateway.0.id())? - before;
+    let growth = gateway.peak_mib()? - before;
 
     println!("{} MiB up in {up:.1?}, down in {down:.1?}", cli.size_mib);
     println!("resident memory of the gateway: {before} MiB before, at most {growth} MiB more");
@@ -92,31 +81,6 @@ async fn measure(cli: &Cli) -> Result<(), Failure> {
     }
     println!("byte-identical");
     Ok(())
-}
-
-fn start(cli: &Cli, endpoint: &str) -> Result<(Gateway, String), Failure> {
-    let mut child = Command::new(&cli.gateway)
-        .arg("serve")
-        .env("AGB_API_KEY", "large-file")
-        .env("AGB_ENDPOINT", endpoint)
-        .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let logs = child.stderr.take().ok_or("no logs")?;
-    let gateway = Gateway(child);
-    let mut lines = BufReader::new(logs).lines();
-    while let Some(line) = lines.next().transpose()? {
-        let event: serde_json::Value = serde_json::from_str(&line)?;
-        if let ("serving", Some(address)) = (
-            event["message"].as_str().unwrap_or_default(),
-            event["address"].as_str(),
-        ) {
-            let address = address.to_owned();
-            std::thread::spawn(move || lines.for_each(drop));
-            return Ok((gateway, address));
-        }
-    }
-    Err("the gateway did not start".into())
 }
 
 async fn upload(
@@ -174,22 +138,4 @@ fn within<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(Duration::from_mins(14));
     request
-}
-
-fn resident_mib(pid: u32) -> Result<i64, Failure> {
-    memory_mib(pid, "VmRSS:")
-}
-
-fn peak_mib(pid: u32) -> Result<i64, Failure> {
-    memory_mib(pid, "VmHWM:")
-}
-
-fn memory_mib(pid: u32, field: &str) -> Result<i64, Failure> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field))
-        .ok_or("no such field")?;
-    let kib: i64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024)
 }

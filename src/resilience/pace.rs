@@ -8,7 +8,9 @@ use super::forecast::Forecast;
 /// However sure a forecast is, a look is made at least this often: AGB may take a session without calls for idle.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// With a forecast, the first look is made after this share of the likely duration.
-const FIRST_SHARE: f64 = 0.125;
+const FIRST_SHARE: f64 = 0.25;
+/// Without a forecast, pauses grow until they reach the ceiling; with one, so many times as long.
+const SPAN: f64 = 2.0;
 /// How finely a pause is computed, as a share of the elapsed time.
 const STEP: f64 = 0.01;
 
@@ -72,8 +74,8 @@ impl Pace {
         if elapsed < first {
             return first.saturating_sub(elapsed).clamp(self.floor, longest);
         }
-        // Beyond this, a look is worth the same lag however long the whole takes.
-        let level = self.ceiling.as_secs_f64() / self.share;
+        // Beyond this time, a look is worth the same lag however long the whole takes.
+        let level = SPAN * self.ceiling.as_secs_f64() / self.share;
         let start = elapsed.as_secs_f64();
         let end = start + longest.as_secs_f64();
         let mut time = start.max(self.floor.as_secs_f64());
@@ -138,7 +140,7 @@ mod tests {
         let looks = looks(Some(forecast_of(30)), 36.0);
         let near = looks.iter().filter(|look| (24.0..36.0).contains(*look));
         assert!(2 * near.count() > looks.len(), "{looks:?}");
-        assert!(looks.iter().any(|look| *look < 5.0), "{looks:?}");
+        assert!(looks.iter().any(|look| *look < 10.0), "{looks:?}");
     }
 
     #[test]
