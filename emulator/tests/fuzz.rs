@@ -402,7 +402,7 @@ impl Generator {
             }
             "probability" => json!(self.rng.f64() * 1.5),
             // Other operations than the fuzzed ones: a scripted 5xx would hide a true one.
-            "operation" => json!("NoOperation"),
+            "operation" => json!("callTool"),
             "action" => {
                 let name = [
                     "delay",

@@ -11,11 +11,7 @@ use serde_json::json;
 use support::{Bench, Client, config, text};
 
 async fn url(client: &Client, operation: &str, context: &str, path: &str) -> String {
-    let query = [("contextId", context), ("filePath", path)];
-    let answer = client
-        .post(&format!("/sdk/{operation}"), &query, json!({}))
-        .await;
-    text(answer.data()["url"].clone())
+    client.presigned(operation, context, path).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,9 @@ use crate::signature::Signer;
 
 /// What an uploaded file may be done with in a session.
 const FILE_MODE: u32 = 0o644;
+/// The parameters of a presigned URL.
+const EXPIRES: &str = "Expires";
+pub(super) const SIGNATURE: &str = "Signature";
 /// What stands for itself in a URL's path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -75,7 +78,7 @@ impl Grant {
     pub(super) fn to_uri(&self, signer: &Signer) -> String {
         let signature = self.with_parts(|parts| signer.sign(parts));
         format!(
-            "/storage/{}{}?Expires={}&Signature={signature}",
+            "/storage/{}{}?{EXPIRES}={}&{SIGNATURE}={signature}",
             self.context_id,
             utf8_percent_encode(self.path.as_str(), PATH),
             self.expires_ms,
@@ -89,8 +92,7 @@ impl Grant {
         query: &BTreeMap<String, String>,
         signer: &Signer,
     ) -> Result<Self, Denial> {
-        let (Some(expires), Some(signature)) = (query.get("Expires"), query.get("Signature"))
-        else {
+        let (Some(expires), Some(signature)) = (query.get(EXPIRES), query.get(SIGNATURE)) else {
             return Err(Denial::Unsigned);
         };
         let grant = Self {
@@ -303,11 +305,7 @@ impl IntoResponse for Denial {
                 )
             }
         };
-        let body = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>\n"
-        );
-        let mut answer =
-            (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response();
+        let mut answer = refuse(status.as_u16(), code, message);
         if let Self::Range(size) = self
             && let Ok(value) = format!("bytes */{size}").parse()
         {
@@ -315,6 +313,22 @@ impl IntoResponse for Denial {
         }
         answer
     }
+}
+
+/// Refuses as object storage does.
+pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (code, message) = (escape(code), escape(message));
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>\n"
+    );
+    (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
