@@ -17,7 +17,6 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
 use crate::app::App;
-use crate::clock;
 use crate::context::{Phase, StoredFile};
 use crate::path::AbsolutePath;
 use crate::signature::Signer;
@@ -91,6 +90,7 @@ impl Grant {
         path: &str,
         query: &BTreeMap<String, String>,
         signer: &Signer,
+        now_ms: i64,
     ) -> Result<Self, Denial> {
         let (Some(expires), Some(signature)) = (query.get(EXPIRES), query.get(SIGNATURE)) else {
             return Err(Denial::Unsigned);
@@ -104,7 +104,7 @@ impl Grant {
         if !grant.with_parts(|parts| signer.verify(parts, signature)) {
             return Err(Denial::WrongSignature);
         }
-        if clock::now_ms() > grant.expires_ms {
+        if now_ms > grant.expires_ms {
             return Err(Denial::Expired);
         }
         Ok(grant)
@@ -140,7 +140,14 @@ async fn take(
     query: &BTreeMap<String, String>,
     body: Body,
 ) -> Result<String, Denial> {
-    let grant = Grant::read(Verb::Put, context_id, path, query, &app.signer)?;
+    let grant = Grant::read(
+        Verb::Put,
+        context_id,
+        path,
+        query,
+        &app.signer,
+        app.clock.now_ms(),
+    )?;
     let context = app
         .contexts
         .any(&grant.context_id)
@@ -187,7 +194,14 @@ async fn give(
     query: &BTreeMap<String, String>,
     headers: &HeaderMap,
 ) -> Result<Response, Denial> {
-    let grant = Grant::read(Verb::Get, context_id, path, query, &app.signer)?;
+    let grant = Grant::read(
+        Verb::Get,
+        context_id,
+        path,
+        query,
+        &app.signer,
+        app.clock.now_ms(),
+    )?;
     let context = app
         .contexts
         .any(&grant.context_id)
@@ -358,7 +372,7 @@ mod tests {
         let grant = grant(i64::MAX);
         let query = query(&grant.to_uri(&signer));
         let read = |verb, context: &str, path| {
-            Grant::read(verb, context.to_owned(), path, &query, &signer)
+            Grant::read(verb, context.to_owned(), path, &query, &signer, 0)
         };
         assert_eq!(read(Verb::Put, "SdkCtx-1", "tmp/a b/ü?&%.txt"), Ok(grant));
         for wrong in [
@@ -374,14 +388,13 @@ mod tests {
     fn a_grant_ends() {
         let signer = Signer::new();
         let query = query(&grant(1).to_uri(&signer));
-        let read = Grant::read(
-            Verb::Put,
-            "SdkCtx-1".to_owned(),
-            "tmp/a b/ü?&%.txt",
-            &query,
-            &signer,
-        );
-        assert_eq!(read, Err(Denial::Expired));
+        let read = |now_ms| {
+            let context = "SdkCtx-1".to_owned();
+            let path = "tmp/a b/ü?&%.txt";
+            Grant::read(Verb::Put, context, path, &query, &signer, now_ms)
+        };
+        assert_eq!(read(1), Ok(grant(1)));
+        assert_eq!(read(2), Err(Denial::Expired));
     }
 
     #[test]
