@@ -4,7 +4,7 @@
 //! upload that breaks off leaves the former file as it was.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufReader};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -23,6 +23,8 @@ use crate::signature::Signer;
 
 /// What an uploaded file may be done with in a session.
 const FILE_MODE: u32 = 0o644;
+/// In how large pieces files pass through, in bytes at most: small ones cost a thread's turn each.
+const PIECE: usize = 256 * 1024;
 /// The parameters of a presigned URL.
 const EXPIRES: &str = "Expires";
 pub(super) const SIGNATURE: &str = "Signature";
@@ -153,7 +155,7 @@ async fn take(
         .any(&grant.context_id)
         .ok_or(Denial::NoSuchKey)?;
     let bytes = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let mut bytes = SyncIoBridge::new(Box::pin(bytes));
+    let mut bytes = BufReader::with_capacity(PIECE, SyncIoBridge::new(Box::pin(bytes)));
     let blobs = app.blobs.clone();
     tokio::task::spawn_blocking(move || {
         let blob = blobs
@@ -240,7 +242,10 @@ async fn give(
         );
     }
     answer
-        .body(Body::from_stream(ReaderStream::new(file.take(length))))
+        .body(Body::from_stream(ReaderStream::with_capacity(
+            file.take(length),
+            PIECE,
+        )))
         .map_err(|error| Denial::Broken(error.to_string()))
 }
 
