@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_grant_is_read_back_for_its_own_verb_context_path_and_time_only() {
-        let signer = Signer::new();
+        let signer = Signer::with_secret(Signer::new_secret());
         let grant = grant(i64::MAX);
         let query = query(&grant.to_uri(&signer));
         let read = |verb, context: &str, path| {
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_grant_ends() {
-        let signer = Signer::new();
+        let signer = Signer::with_secret(Signer::new_secret());
         let query = query(&grant(1).to_uri(&signer));
         let read = |now_ms| {
             let context = "SdkCtx-1".to_owned();
