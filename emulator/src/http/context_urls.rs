@@ -9,7 +9,7 @@ use super::base_url::BaseUrl;
 use super::call::Call;
 use super::context_files::read_path;
 use super::envelope::{Answer, Refusal, Reply};
-use super::storage::{Grant, Verb};
+use super::grant::{Grant, Verb};
 use crate::app::App;
 use crate::path::AbsolutePath;
 

@@ -13,6 +13,7 @@ mod course;
 mod direct;
 mod envelope;
 mod gate;
+mod grant;
 mod internal_contexts;
 mod labels;
 mod links;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::connection::ConnectionControl;
 use super::course;
 use super::gate::{in_task, with_request_id};
+use super::grant;
 use super::log_entry::LogEntry;
 use super::scripted::{self, Outcome, Refuse, Struck};
 use super::storage;
@@ -58,7 +59,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Ne
 fn record(request: &Request, operation: &str, request_id: &str) -> RecordedRequest {
     let query = Query::<BTreeMap<String, String>>::try_from_uri(request.uri());
     let mut query = query.map_or_else(|_| BTreeMap::new(), |Query(query)| query);
-    if let Some(signature) = query.get_mut(storage::SIGNATURE) {
+    if let Some(signature) = query.get_mut(grant::SIGNATURE) {
         HIDDEN.clone_into(signature);
     }
     RecordedRequest {
