@@ -39,6 +39,7 @@ def test_python_errors_tell_where(session):
     assert "driver" not in run.error_message
     syntax = session.code.run("def", "python")
     assert not syntax.success and "SyntaxError" in syntax.error_message
+    assert "ast.py" not in syntax.error_message and "driver" not in syntax.error_message
 
 
 def test_code_that_takes_too_long_is_ended(session):
