@@ -251,6 +251,32 @@ async fn a_sync_of_a_deleted_context_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_within_a_mount_is_synced_under_its_own_path() {
+    let bench = Bench::start().await;
+    let (context, session) = session_with_context(&bench).await;
+    let command = "cd /tmp/data && mkdir in out && echo x | tee in/x out/x";
+    bench.client.shell(&session, command).await;
+    let query = [
+        ("sessionId", session.as_str()),
+        ("contextId", context.as_str()),
+        ("path", "/tmp/data/in/"),
+    ];
+    let started = bench.client.post("/sdk/SyncContext", &query, json!({}));
+    started.await.ok();
+    let task = eventually("the upload has ended", async || {
+        let task = uploads(&bench, &session).await.pop()?;
+        (task["finishTime"] != 0).then_some(task)
+    })
+    .await;
+    assert_eq!(
+        (&task["path"], &task["status"]),
+        (&json!("/tmp/data/in"), &json!("Success"))
+    );
+    let stored = bench.client.files(&context, "/tmp/data").await;
+    assert_eq!(stored, ["/tmp/data/in"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_sync_requests_are_refused() {
     let bench = Bench::start().await;
     let (context, session) = session_with_context(&bench).await;

@@ -16,7 +16,7 @@ use crate::fault::SyncDirection;
 use crate::ids;
 use crate::owner::OwnerId;
 use crate::sandbox::Machine;
-use crate::sync::{Mount, TaskBook, TaskPlan, start_tasks};
+use crate::sync::{Mount, Part, TaskBook, TaskPlan, start_tasks};
 use crate::tool::Watched;
 use crate::world::World;
 
@@ -86,7 +86,7 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         .mounts
         .iter()
         .filter(|mount| mount.policy.auto_download)
-        .map(Arc::clone)
+        .map(|mount| Part::whole(Arc::clone(mount)))
         .collect();
     drop(start_tasks(
         app,
@@ -135,7 +135,7 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
         .mounts
         .iter()
         .filter(|mount| mount.policy.auto_upload)
-        .map(Arc::clone)
+        .map(|mount| Part::whole(Arc::clone(mount)))
         .collect();
     start_tasks(&app, &session, uploaded, SyncDirection::Upload, &uploads).await;
     for mount in session.all_mounts() {
