@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::body;
 use super::call::Call;
 use super::connection::ConnectionControl;
 use super::course;
@@ -62,7 +63,7 @@ enum SeenBody {
 /// Reads a request, and tells the length of its body.
 async fn read(app: &App, request: Request) -> (Seen, usize) {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, app.config.max_request_bytes).await;
+    let body = body::read(body, app.config.max_request_bytes).await;
     let length = body.as_ref().map_or(usize::MAX, Bytes::len);
     let seen = Seen {
         request_id: ids::request_id(),

@@ -3,6 +3,7 @@
 //! The structs in here are AGB's wire format, as this crate reads it out of the official SDK.
 
 mod base_url;
+mod body;
 mod browser;
 mod call;
 mod connection;

@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
 
+use super::body;
 use super::connection::ConnectionControl;
 use super::course;
 use super::gate::{in_task, with_request_id};
@@ -45,6 +46,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Ne
     } else {
         scripted::refuse
     };
+    let (request, rest) = body::lend(request);
     let work = || -> Pin<Box<dyn Future<Output = Response> + Send>> {
         if lost_during_work {
             Box::pin(in_task(&app, next.run(request)))
@@ -53,6 +55,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Ne
         }
     };
     let answer = course::run(struck, &connection, entry, refuse, work).await;
+    rest.drain().await;
     with_request_id(answer, &request_id)
 }
 
