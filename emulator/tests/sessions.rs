@@ -328,16 +328,18 @@ async fn bad_creations_are_refused() {
         .await
         .refused(400, "InvalidParameter");
     let image = [("imageId", "agb-code-space-1")];
-    for body in [
-        json!({ "timeout": 0 }),
-        json!({ "timeout": "soon" }),
-        json!({ "labels": "no JSON" }),
+    for (field, value) in [
+        ("timeout", json!(0)),
+        ("timeout", json!("soon")),
+        ("timeout", json!(-1)),
+        ("labels", json!("no JSON")),
+        ("persistenceDataList", json!([{ "contextId": 1 }])),
     ] {
-        bench
-            .client
-            .post("/mcp/createSession", &image, body)
-            .await
-            .refused(400, "InvalidParameter");
+        let body = json!({ field: value });
+        let answer = bench.client.post("/mcp/createSession", &image, body).await;
+        answer.refused(400, "InvalidParameter");
+        let message = text(answer.body["message"].clone());
+        assert!(message.contains(field), "{message}");
     }
     assert_eq!(
         bench.client.get("/sdk/ListSession", &[]).await.body["count"],

@@ -62,8 +62,10 @@ def test_javascript(session):
     assert run.results[0].text == "42"
     assert session.code.run("const a = await Promise.resolve(1); console.log(a)", "js").logs.stdout == ["1\n"]
     assert session.code.run("console.log(require('path').join('a', 'b'))", "node").logs.stdout == ["a/b\n"]
-    failed = session.code.run("null.x", "javascript")
-    assert not failed.success and "TypeError" in failed.error_message
+    assert session.code.run("await Promise.resolve(3);", "javascript").results[0].text == "3"
+    failed = session.code.run("\nnull.x", "javascript")
+    assert not failed.success and "TypeError" in failed.error_message and "code.js:2" in failed.error_message
+    assert "driver" not in failed.error_message and "node:" not in failed.error_message
 
 
 @needs("java")
