@@ -16,6 +16,9 @@ use crate::session::Sessions;
 use crate::signature::Signer;
 use crate::storage::{Storage, StorageError};
 
+/// Under which name the ledger keeps what signs URLs.
+const SIGNING_SECRET: &str = "signing";
+
 /// The parts of one emulator. The last holder removes its temporary folder.
 pub(crate) struct App {
     pub(crate) config: Config,
@@ -45,6 +48,7 @@ impl App {
     ) -> Result<Self, StorageError> {
         let (storage, ledger) = Storage::open(config.data_dir.as_deref())?;
         let blobs = BlobStore::new(storage.blobs());
+        let secret = ledger.secret(SIGNING_SECRET, Signer::new_secret())?;
         let clock = Clock::default();
         let contexts = Contexts::open(Keeper {
             ledger,
@@ -60,7 +64,7 @@ impl App {
             sessions: Sessions::default(),
             sandbox: Sandbox::new(config.sandbox_program.clone()),
             clock,
-            signer: Signer::new(),
+            signer: Signer::with_secret(secret),
             faults: Faults::default(),
             requests: RequestLog::new(config.request_log_capacity),
             tasks: TaskGroup::default(),

@@ -29,6 +29,8 @@ const ARGUMENTS: &str = "--headless=new --no-sandbox --disable-gpu --disable-dev
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often to ask whether it answers already.
 const PACE: Duration = Duration::from_millis(50);
+/// After how many unanswered questions to ask whether it lives.
+const LIFE_PACE: u32 = 4;
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The browser of one session.
@@ -102,9 +104,9 @@ pub(crate) async fn start(
         .into_iter()
         .find(|program| Path::new(program).exists())
         .ok_or(BrowserError::NoProgram)?;
-    launch(session, program, options).await?;
+    let process = launch(session, program, options).await?;
     let deadline = Instant::now() + START_LIMIT;
-    loop {
+    for attempt in 1_u32.. {
         match ask(session).await {
             Ok(endpoint) => {
                 *running = Some(endpoint.clone());
@@ -112,12 +114,23 @@ pub(crate) async fn start(
             }
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(BrowserError::CannotIsolate(error)) => return Err(error.into()),
+            Err(_) if attempt.is_multiple_of(LIFE_PACE) && !lives(session, process).await? => {
+                return Err(BrowserError::NotStarted("it ended at once".to_owned()));
+            }
             Err(_) => tokio::select! {
                 () = sleep(PACE) => {}
                 () = session.ending() => return Err(BrowserError::SessionEnded),
             },
         }
     }
+    Err(BrowserError::NotStarted("it never answered".to_owned()))
+}
+
+/// Whether a process of the session has not ended.
+async fn lives(session: &Session, process: u32) -> Result<bool, CannotIsolate> {
+    let command = format!("kill -0 {process}");
+    let end = shell(session, command, &mut Printed::default()).await?;
+    Ok(matches!(end, CommandEnd::Exited { code: 0, .. }))
 }
 
 /// Where the session's browser speaks, if it was started.
@@ -145,11 +158,12 @@ pub(crate) async fn stop(session: &Session) -> Result<ToolOutput, ToolError> {
     }
 }
 
+/// Starts the browser and tells its process, by its number in the session.
 async fn launch(
     session: &Session,
     program: &str,
     options: &BrowserOptions,
-) -> Result<(), BrowserError> {
+) -> Result<u32, BrowserError> {
     let mut command = format!(
         "{program} {ARGUMENTS} --remote-debugging-port={PORT} --user-data-dir={}",
         quoted(&options.data_path)
@@ -169,14 +183,13 @@ async fn launch(
         .first_page
         .clone()
         .unwrap_or_else(|| "about:blank".to_owned()));
-    command.push_str(" >/dev/null 2>&1 &");
+    command.push_str(" >/dev/null 2>&1 & echo $!");
     let mut printed = Printed::default();
-    match shell(session, command, &mut printed).await? {
-        CommandEnd::Exited { code: 0, .. } => Ok(()),
-        other => Err(BrowserError::NotStarted(format!(
-            "{other:?}: {}",
-            String::from_utf8_lossy(&printed.0)
-        ))),
+    let end = shell(session, command, &mut printed).await?;
+    let printed = String::from_utf8_lossy(&printed.0);
+    match (end, printed.trim().parse()) {
+        (CommandEnd::Exited { code: 0, .. }, Ok(process)) => Ok(process),
+        (other, _) => Err(BrowserError::NotStarted(format!("{other:?}: {printed}"))),
     }
 }
 

@@ -5,11 +5,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+/// How far ahead the clock can be: a million years, so that every sum with it can be told.
+const MAX_AHEAD_MS: i64 = 1_000_000 * 366 * 24 * 60 * 60 * 1000;
 
 /// The clock of one emulator: the system's, and as much ahead of it as it was told to be. Clones are the same clock.
 ///
-/// It dates contexts, files and tasks, and decides when files are recycled. The pace of syncs and the idle time of sessions
-/// go by real time.
+/// It dates contexts, files and tasks, and decides when files are recycled, when sessions were idle too long or are at the end of
+/// their life, and when presigned URLs expire. The pace of syncs, clears and releases goes by real time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     shared: Arc<Shared>,
@@ -28,7 +32,7 @@ impl Clock {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.shared
             .ahead
-            .send_modify(|ahead| *ahead = ahead.saturating_add(by));
+            .send_modify(|ahead| *ahead = ahead.saturating_add(by).min(MAX_AHEAD_MS));
     }
 
     /// How far the clock is ahead of the system's.
@@ -39,6 +43,11 @@ impl Clock {
     /// Milliseconds since the epoch.
     pub(crate) fn now_ms(&self) -> i64 {
         now_ms().saturating_add(*self.shared.ahead.borrow())
+    }
+
+    /// A point in time that the system's own clock does not set back.
+    pub(crate) fn instant(&self) -> Instant {
+        Instant::now() + self.ahead()
     }
 
     /// The current time, but never the same millisecond twice: a task is known by its start time.
@@ -57,6 +66,19 @@ impl Clock {
     /// Tells when the clock was moved.
     pub(crate) fn moves(&self) -> watch::Receiver<i64> {
         self.shared.ahead.subscribe()
+    }
+
+    /// Ready at that point in time, however the clock got there.
+    pub(crate) async fn reaches(&self, instant: Instant) {
+        let mut moves = self.moves();
+        loop {
+            let left = instant.saturating_duration_since(self.instant());
+            if left.is_zero() {
+                return;
+            }
+            // The clock holds the sender, so the wait for a move does not fail.
+            let _ = timeout(left, moves.changed()).await;
+        }
     }
 }
 
@@ -89,6 +111,25 @@ mod tests {
     #[test]
     fn a_time_is_written_in_utc() {
         assert_eq!(timestamp(1_700_000_000_999), "2023-11-14T22:13:20Z");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_point_in_time_is_reached_by_time_and_by_moves() {
+        let clock = Clock::default();
+        let goal = clock.instant() + Duration::from_hours(3);
+        let begun = Instant::now();
+        let reached = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.reaches(goal).await }
+        });
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        clock.advance(Duration::from_hours(2));
+        tokio::task::yield_now().await;
+        assert!(!reached.is_finished());
+        reached.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 60 * 60);
+        clock.reaches(goal).await;
+        assert_eq!(begun.elapsed().as_secs(), 60 * 60);
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Emulator {
         &self.app.faults
     }
 
-    /// The clock, which can be moved forward: files are recycled when their time is over by it.
+    /// The clock, which can be moved forward: by it, files are recycled, sessions end that are idle or have had their life, and
+    /// presigned URLs expire.
     pub fn clock(&self) -> &Clock {
         &self.app.clock
     }

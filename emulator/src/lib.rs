@@ -20,6 +20,7 @@ mod emulator;
 mod fault;
 mod http;
 mod ids;
+mod operation;
 mod owner;
 mod path;
 mod request_log;

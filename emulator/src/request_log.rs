@@ -23,13 +23,13 @@ pub struct RecordedRequest {
     pub request_id: String,
     /// When it came, in milliseconds since the epoch.
     pub received_at_ms: i64,
-    /// The last segment of the path.
+    /// The last segment of the path; for what needs no API key, a name such as `StorageUpload`.
     pub operation: String,
     /// The HTTP method.
     pub method: String,
-    /// The path, its first 512 bytes at most.
+    /// The path, its first 512 bytes at most; without the signature of a link.
     pub path: String,
-    /// The query, decoded; empty when it was longer than 64 KiB.
+    /// The query, decoded and without signatures; empty when it was longer than 64 KiB.
     pub query: BTreeMap<String, String>,
     /// The body; `Null` when there was none, when it was no JSON, or when it was longer than 64 KiB.
     pub body: Value,

@@ -7,18 +7,21 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// Signs and checks with a secret of its own, which it cannot print.
+/// Signs and checks with a secret, which it cannot print.
 pub(crate) struct Signer {
     secret: Vec<u8>,
 }
 
 impl Signer {
-    /// A signer whose signatures hold as long as it lives.
-    pub(crate) fn new() -> Self {
+    /// A signer whose signatures hold for every signer with this secret.
+    pub(crate) fn with_secret(secret: Vec<u8>) -> Self {
+        Self { secret }
+    }
+
+    /// A secret that nobody else has.
+    pub(crate) fn new_secret() -> Vec<u8> {
         let secret = [Uuid::new_v4(), Uuid::new_v4()];
-        Self {
-            secret: secret.iter().flat_map(|part| *part.as_bytes()).collect(),
-        }
+        secret.iter().flat_map(|part| *part.as_bytes()).collect()
     }
 
     /// The signature of these parts in this order, in hexadecimal.
@@ -66,12 +69,16 @@ mod tests {
 
     #[test]
     fn a_signature_holds_for_its_parts_and_signer_only() {
-        let signer = Signer::new();
+        let secret = Signer::new_secret();
+        let signer = Signer::with_secret(secret.clone());
         let signature = signer.sign(&["PUT", "ab", "c"]);
         assert!(signer.verify(&["PUT", "ab", "c"], &signature));
         assert!(!signer.verify(&["GET", "ab", "c"], &signature));
         assert!(!signer.verify(&["PUT", "a", "bc"], &signature));
-        assert!(!Signer::new().verify(&["PUT", "ab", "c"], &signature));
+        let same = Signer::with_secret(secret);
+        assert!(same.verify(&["PUT", "ab", "c"], &signature));
+        let other = Signer::with_secret(Signer::new_secret());
+        assert!(!other.verify(&["PUT", "ab", "c"], &signature));
         assert!(!signer.verify(&["PUT", "ab", "c"], &signature[2..]));
         assert!(!signer.verify(&["PUT", "ab", "c"], "no hex"));
     }

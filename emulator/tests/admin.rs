@@ -119,6 +119,10 @@ async fn what_is_wrong_with_a_fault_is_told_by_field_and_nothing_is_scripted() {
             Some("operation"),
         ),
         (
+            json!({ "operation": "SyncContexts", "times": 1, "action": "closeAfterWork" }),
+            Some("operation"),
+        ),
+        (
             json!({ "operation": "*", "action": "closeAfterWork" }),
             Some("times"),
         ),

@@ -44,6 +44,20 @@ async fn store(bench: &Bench, image: &str, path: &str) -> String {
     context
 }
 
+/// What a new session of the image that mounts the context at the path finds in the file.
+async fn found(
+    bench: &Bench,
+    image: &str,
+    context: &str,
+    path: &str,
+    original_path: Option<&str>,
+) -> String {
+    let mounts = [(context, path, policy(original_path))];
+    let session = bench.client.session_with(image, &mounts).await;
+    let read = format!("cat {path}/test-file.txt");
+    bench.client.shell(&session, &read).await.stdout
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn data_from_a_browser_session_is_found_at_another_path_in_a_code_session() {
     let bench = Bench::start().await;
@@ -52,33 +66,18 @@ async fn data_from_a_browser_session_is_found_at_another_path_in_a_code_session(
         bench.client.files(&context, "/tmp/mapping").await,
         ["/tmp/mapping/test-file.txt"]
     );
-    let mounts = [(context.as_str(), "/home/data", policy(Some("/tmp/mapping")))];
-    let session = bench.client.session_with("agb-code-space-1", &mounts).await;
-    let read = bench
-        .client
-        .shell(&session, "cat /home/data/test-file.txt")
-        .await;
-    assert_eq!(read.stdout, format!("{TEXT}\n"));
+    let (image, original) = ("agb-code-space-1", Some("/tmp/mapping"));
+    let read = found(&bench, image, &context, "/home/data", original).await;
+    assert_eq!(read, format!("{TEXT}\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_from_a_code_session_is_found_at_another_path_in_a_browser_session() {
     let bench = Bench::start().await;
     let context = store(&bench, "agb-code-space-1", "/home/project").await;
-    let mounts = [(
-        context.as_str(),
-        "/tmp/workspace",
-        policy(Some("/home/project")),
-    )];
-    let session = bench
-        .client
-        .session_with("agb-browser-use-1", &mounts)
-        .await;
-    let read = bench
-        .client
-        .shell(&session, "cat /tmp/workspace/test-file.txt")
-        .await;
-    assert_eq!(read.stdout, format!("{TEXT}\n"));
+    let (image, original) = ("agb-browser-use-1", Some("/home/project"));
+    let read = found(&bench, image, &context, "/tmp/workspace", original).await;
+    assert_eq!(read, format!("{TEXT}\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,13 +100,8 @@ async fn without_a_mapping_another_path_shows_nothing() {
 async fn at_the_same_path_no_mapping_is_needed() {
     let bench = Bench::start().await;
     let context = store(&bench, "agb-browser-use-1", "/tmp/mapping").await;
-    let mounts = [(context.as_str(), "/tmp/mapping", policy(None))];
-    let session = bench.client.session_with("agb-code-space-1", &mounts).await;
-    let read = bench
-        .client
-        .shell(&session, "cat /tmp/mapping/test-file.txt")
-        .await;
-    assert_eq!(read.stdout, format!("{TEXT}\n"));
+    let read = found(&bench, "agb-code-space-1", &context, "/tmp/mapping", None).await;
+    assert_eq!(read, format!("{TEXT}\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

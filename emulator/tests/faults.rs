@@ -4,13 +4,12 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use agb_emulator::{AnswerPart, Fault, FaultAction, FaultId, RequestEnd, Schedule};
 use serde_json::{Value, json};
-use support::{Bench, PATIENCE, eventually};
+use support::raw::{End, Raw, exchange};
+use support::{Bench, PATIENCE, eventually, open_connections};
 
 const CREATE: [(&str, &str); 2] = [("name", "mine"), ("allowCreate", "true")];
 
@@ -22,61 +21,12 @@ fn once(bench: &Bench, operation: &str, action: FaultAction) -> FaultId {
     })
 }
 
-/// What came of one request that creates a context: the bytes that came, and how the connection ended.
-#[derive(Debug)]
-struct Raw {
-    answer: String,
-    end: End,
-}
-
-#[derive(Debug, PartialEq)]
-enum End {
-    /// By a FIN.
-    Closed,
-    /// By a RST.
-    Reset,
-    /// It did not.
-    Open,
-}
-
-/// Sends one request over a connection of its own and reads until that ends, or until `enough` bytes have come.
+/// Sends one request that creates a context over a connection of its own and reads until that ends, or until `enough` bytes
+/// have come.
 async fn raw(bench: &Bench, enough: usize) -> Raw {
-    let address = bench.emulator.address();
-    tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-            .write_all(
-                b"GET /sdk/GetContext?name=mine&allowCreate=true HTTP/1.1\r\n\
-                  host: emulator\r\nauthorization: Bearer key\r\n\r\n",
-            )
-            .unwrap();
-        let mut answer = Vec::new();
-        let mut buffer = [0; 4096];
-        let end = loop {
-            if answer.len() >= enough {
-                break End::Open;
-            }
-            match stream.read(&mut buffer) {
-                Ok(0) => break End::Closed,
-                Ok(count) => answer.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => break End::Reset,
-                Err(error) => panic!("after {} bytes: {error}", answer.len()),
-            }
-        };
-        // With a stalled answer, nothing more is there to be read.
-        if end == End::Open {
-            stream.set_nonblocking(true).unwrap();
-            let rest = stream.read(&mut buffer).map_err(|error| error.kind());
-            assert_eq!(rest, Err(ErrorKind::WouldBlock));
-        }
-        Raw {
-            answer: String::from_utf8(answer).unwrap(),
-            end,
-        }
-    })
-    .await
-    .unwrap()
+    let request = b"GET /sdk/GetContext?name=mine&allowCreate=true HTTP/1.1\r\n\
+        host: emulator\r\nauthorization: Bearer key\r\n\r\n";
+    exchange(bench.emulator.address(), request.to_vec(), enough).await
 }
 
 /// How many contexts there are: one when the work was done.
@@ -250,23 +200,6 @@ async fn a_caller_who_leaves_a_stalled_answer_frees_the_connection() {
         (open_connections(port) == 0).then_some(())
     })
     .await;
-}
-
-/// How many connections the system has open to a port of this machine, on the side that accepted them.
-fn open_connections(port: u16) -> usize {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let local = format!(":{port:04X}");
-    let lines = table.lines().skip(1);
-    lines
-        .filter(|line| {
-            let mut columns = line.split_whitespace().skip(1);
-            let is_local = columns
-                .next()
-                .is_some_and(|address| address.ends_with(&local));
-            // 01 is established, 08 closed by the other side only.
-            is_local && matches!(columns.nth(1), Some("01" | "08"))
-        })
-        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,33 @@ async fn seen(client: &Client, context: &str, policy: Value, command: &str) -> S
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn presigned_urls_made_before_a_restart_work_after_it_and_in_no_other_emulator() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Bench::start_with(config(folder.path())).await;
+    let context = first.client.context("kept").await;
+    let url = async |operation| first.client.presigned(operation, &context, "/tmp/x").await;
+    let put = url("GetContextFileUploadUrl").await;
+    let get = url("GetContextFileDownloadUrl").await;
+    let address = first.emulator.url();
+    first.emulator.stop().await;
+
+    let second = Bench::start_with(config(folder.path())).await;
+    // The port is another one, for all else can have it meanwhile; the signature does not cover it.
+    let moved = |url: &str, to: &Bench| url.replace(&address, &to.emulator.url());
+    let http = reqwest::Client::new();
+    let put = moved(&put, &second);
+    let answer = http.put(&put).body("content").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let answer = http.get(moved(&get, &second)).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "content");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Bench::start_with(config(elsewhere.path())).await;
+    let answer = http.get(moved(&get, &other)).send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn contexts_and_their_files_are_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::start_with(config(folder.path())).await;

@@ -238,7 +238,13 @@ async fn files_stay_for_as_long_as_their_lifecycle_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_paths_of_the_recycle_policy_are_recycled_and_a_new_upload_counts_anew() {
-    let bench = Bench::start().await;
+    // Sessions that outlive the files.
+    let bench = Bench::start_with(agb_emulator::Config {
+        idle_timeout: 1000 * DAY,
+        max_session_life: 1000 * DAY,
+        ..support::config()
+    })
+    .await;
     let client = &bench.client;
     let context = client.context("context").await;
     let policy = json!({ "recyclePolicy": { "lifecycle": "Lifecycle_3Days", "paths": ["/cache", "/tmp/data/logs"] } });

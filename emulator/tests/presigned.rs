@@ -2,33 +2,20 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use agb_emulator::Config;
 use serde_json::json;
-use support::{Bench, Client, config, text};
-
-async fn url(client: &Client, operation: &str, context: &str, path: &str) -> String {
-    let query = [("contextId", context), ("filePath", path)];
-    let answer = client
-        .post(&format!("/sdk/{operation}"), &query, json!({}))
-        .await;
-    text(answer.data()["url"].clone())
-}
+use support::program::Program;
+use support::{Bench, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_were_put_are_seen_by_sessions_and_listings() {
     let bench = Bench::start().await;
     let context = bench.client.context("files").await;
-    let put = url(
-        &bench.client,
-        "GetContextFileUploadUrl",
-        &context,
-        "/tmp/data/x",
-    )
-    .await;
+    let put = bench
+        .client
+        .presigned("GetContextFileUploadUrl", &context, "/tmp/data/x")
+        .await;
     let http = reqwest::Client::new();
     let answer = http.put(&put).body("content").send().await.unwrap();
     assert!(answer.status().is_success() && answer.headers().contains_key("etag"));
@@ -44,24 +31,21 @@ async fn bytes_that_were_put_are_seen_by_sessions_and_listings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_expires() {
-    let bench = Bench::start_with(Config {
-        presigned_url_life: Duration::ZERO,
-        ..config()
-    })
-    .await;
+    let bench = Bench::start().await;
     let context = bench.client.context("files").await;
-    let put = url(&bench.client, "GetContextFileUploadUrl", &context, "/tmp/x").await;
-    // Good for the millisecond in which it was made.
-    tokio::time::sleep(Duration::from_millis(2)).await;
-    let answer = reqwest::Client::new()
-        .put(&put)
-        .body("late")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 403);
-    assert!(answer.text().await.unwrap().contains("expired"));
-    assert!(bench.client.files(&context, "/tmp").await.is_empty());
+    let presigned = |operation| bench.client.presigned(operation, &context, "/tmp/x");
+    let put = presigned("GetContextFileUploadUrl").await;
+    let http = reqwest::Client::new();
+    let send = async |content| http.put(&put).body(content).send().await.unwrap();
+    bench.emulator.clock().advance(Duration::from_mins(59));
+    assert_eq!(send("in time").await.status(), 200);
+    bench.emulator.clock().advance(Duration::from_mins(2));
+    let late = send("late").await;
+    assert_eq!(late.status(), 403);
+    assert!(late.text().await.unwrap().contains("expired"));
+    let get = presigned("GetContextFileDownloadUrl").await;
+    let kept = http.get(&get).send().await.unwrap();
+    assert_eq!(kept.text().await.unwrap(), "in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +54,10 @@ async fn an_upload_that_breaks_off_leaves_the_former_file() {
 
     let bench = Bench::start().await;
     let context = bench.client.context("files").await;
-    let put = url(&bench.client, "GetContextFileUploadUrl", &context, "/tmp/x").await;
+    let put = bench
+        .client
+        .presigned("GetContextFileUploadUrl", &context, "/tmp/x")
+        .await;
     let http = reqwest::Client::new();
     http.put(&put).body("whole").send().await.unwrap();
     let path = put.strip_prefix(&bench.emulator.url()).unwrap();
@@ -84,13 +71,10 @@ async fn an_upload_that_breaks_off_leaves_the_former_file() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
-    let get = url(
-        &bench.client,
-        "GetContextFileDownloadUrl",
-        &context,
-        "/tmp/x",
-    )
-    .await;
+    let get = bench
+        .client
+        .presigned("GetContextFileDownloadUrl", &context, "/tmp/x")
+        .await;
     assert_eq!(
         http.get(&get).send().await.unwrap().text().await.unwrap(),
         "whole"
@@ -99,29 +83,19 @@ async fn an_upload_that_breaks_off_leaves_the_former_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_files_pass_through_in_little_memory() {
-    const BYTES: usize = 512 * 1024 * 1024;
+    const MIB: usize = 1024 * 1024;
+    const BYTES: usize = 512 * MIB;
     const PEAK_KIB: u64 = 128 * 1024;
     let temporary = tempfile::tempdir().unwrap();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_agb-emulator"))
-        .args(["--listen", "127.0.0.1:0"])
-        .env("TMPDIR", temporary.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let address = lines
-        .by_ref()
-        .map(Result::unwrap)
-        .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-        .unwrap();
-    let client = Client::at(address, "key");
+    let program = Program::start(temporary.path(), &["--no-admin"]);
+    let client = &program.client;
     let context = client.context("files").await;
-    let put = url(&client, "GetContextFileUploadUrl", &context, "/tmp/large").await;
-    let piece = vec![7; 1024 * 1024];
-    let pieces = futures_util::stream::iter(
-        std::iter::repeat_n(piece, BYTES / (1024 * 1024)).map(Ok::<_, std::io::Error>),
-    );
+    let put = client
+        .presigned("GetContextFileUploadUrl", &context, "/tmp/large")
+        .await;
+    let piece = vec![7; MIB];
+    let pieces = std::iter::repeat_n(piece.clone(), BYTES / MIB);
+    let pieces = futures_util::stream::iter(pieces.map(Ok::<_, std::io::Error>));
     let http = reqwest::Client::new();
     let body = reqwest::Body::wrap_stream(pieces);
     assert!(
@@ -133,22 +107,18 @@ async fn large_files_pass_through_in_little_memory() {
             .status()
             .is_success()
     );
-    let get = url(&client, "GetContextFileDownloadUrl", &context, "/tmp/large").await;
+    let get = client
+        .presigned("GetContextFileDownloadUrl", &context, "/tmp/large")
+        .await;
     let mut answer = http.get(&get).send().await.unwrap();
     let mut received = 0;
     while let Some(chunk) = answer.chunk().await.unwrap() {
-        assert!(chunk.iter().all(|byte| *byte == 7));
+        // Not byte by byte, which takes a debug build longer than the transfer.
+        assert!(chunk.chunks(MIB).all(|part| part == &piece[..part.len()]));
         received += chunk.len();
     }
     assert_eq!(received, BYTES);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    program.kill().unwrap();
-    program.wait().unwrap();
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    let peak: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    let peak = program.peak_memory();
     assert!(peak < PEAK_KIB, "{peak} KiB");
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use agb_emulator::{Config, Fault, FaultAction};
 use reqwest::Method;
 use serde_json::json;
+use support::raw::{End, exchange};
 use support::{Bench, Client};
 
 fn inject(bench: &Bench, operation: &str, action: FaultAction) -> agb_emulator::FaultId {
@@ -256,4 +257,25 @@ async fn requests_are_recorded_without_the_key() {
             .unwrap()
             .contains("a-very-secret-key")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_not_lost_with_a_large_body_that_nobody_wants() {
+    const BYTES: usize = 20_000_000;
+    let bench = Bench::start().await;
+    let body = "x".repeat(BYTES);
+    for (line, status) in [
+        ("POST /mcp", 413),
+        ("PUT /storage/SdkCtx-none/tmp/x", 403),
+        ("POST /link/session-none/80/none", 403),
+    ] {
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key\r\nconnection: close\r\n\
+             content-length: {BYTES}\r\n\r\n{body}"
+        );
+        let raw = exchange(bench.emulator.address(), request.into_bytes(), usize::MAX).await;
+        let begin = format!("HTTP/1.1 {status} ");
+        assert!(raw.answer.starts_with(&begin), "{line}: {}", raw.answer);
+        assert_eq!(raw.end, End::Closed);
+    }
 }

@@ -126,6 +126,60 @@ async fn an_idle_session_is_released_and_a_call_keeps_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_moved_past_the_idle_time_releases_a_session_with_its_uploads() {
+    let bench = Bench::start().await;
+    let context = bench.client.context("kept").await;
+    let mounts = [(context.as_str(), "/tmp/data", json!({}))];
+    let idle = bench.client.session_with("image", &mounts).await;
+    bench.client.shell(&idle, "echo a > /tmp/data/a").await;
+    let four = Duration::from_mins(4);
+    bench.emulator.clock().advance(four);
+    // A call within the five minutes keeps it: by now it would have been idle for eight.
+    bench.client.shell(&idle, "true").await;
+    bench.emulator.clock().advance(four);
+    let status = async || {
+        let body = json!({ "sessionId": idle });
+        let answer = bench.client.post("/mcp/getSessionInfo", &[], body).await;
+        answer.body["data"]["status"].clone()
+    };
+    assert_eq!(status().await, "RUNNING");
+    bench.emulator.clock().advance(Duration::from_mins(6));
+    eventually("it was released", async || {
+        (status().await == "FINISH").then_some(())
+    })
+    .await;
+    let files = bench.client.files(&context, "/tmp/data").await;
+    assert_eq!(files, ["/tmp/data/a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_moved_past_the_longest_life_releases_a_session_that_is_in_use() {
+    let bench = Bench::start().await;
+    let body = json!({ "timeout": 7200 });
+    let image = [("imageId", "image")];
+    let created = bench.client.post("/mcp/createSession", &image, body).await;
+    let id = text(created.data()["sessionId"].clone());
+    let running = bench.client.clone();
+    let command = json!({ "command": "sleep 600", "timeout_ms": 600_000 });
+    let body = json!({ "sessionId": id, "name": "shell", "args": command.to_string() });
+    let running = tokio::spawn(async move { running.post("/mcp", &[], body).await });
+    bench.emulator.clock().advance(Duration::from_mins(29));
+    let refresh = [("sessionId", id.as_str())];
+    let kept = bench
+        .client
+        .post("/mcp/refreshSessionIdleTime", &refresh, json!({}))
+        .await;
+    kept.ok();
+    bench.emulator.clock().advance(Duration::from_mins(1));
+    eventually("it is gone", async || {
+        let listed = bench.client.get("/sdk/ListSession", &[]).await;
+        (listed.data() == &json!([])).then_some(())
+    })
+    .await;
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_longest_life_ends_a_session_that_is_in_use() {
     let config = Config {
         max_session_life: Duration::from_millis(300),
@@ -274,16 +328,18 @@ async fn bad_creations_are_refused() {
         .await
         .refused(400, "InvalidParameter");
     let image = [("imageId", "agb-code-space-1")];
-    for body in [
-        json!({ "timeout": 0 }),
-        json!({ "timeout": "soon" }),
-        json!({ "labels": "no JSON" }),
+    for (field, value) in [
+        ("timeout", json!(0)),
+        ("timeout", json!("soon")),
+        ("timeout", json!(-1)),
+        ("labels", json!("no JSON")),
+        ("persistenceDataList", json!([{ "contextId": 1 }])),
     ] {
-        bench
-            .client
-            .post("/mcp/createSession", &image, body)
-            .await
-            .refused(400, "InvalidParameter");
+        let body = json!({ field: value });
+        let answer = bench.client.post("/mcp/createSession", &image, body).await;
+        answer.refused(400, "InvalidParameter");
+        let message = text(answer.body["message"].clone());
+        assert!(message.contains(field), "{message}");
     }
     assert_eq!(
         bench.client.get("/sdk/ListSession", &[]).await.body["count"],

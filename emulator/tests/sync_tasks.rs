@@ -25,6 +25,12 @@ async fn sync(bench: &Bench, session: &str) {
         .ok();
 }
 
+/// The uploads that a look shows.
+async fn uploads(bench: &Bench, session: &str) -> Vec<Value> {
+    let filter = [("taskType", "upload")];
+    bench.client.tasks(session, &filter).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_right_after_a_sync_shows_only_older_tasks() {
     let config = Config {
@@ -38,18 +44,9 @@ async fn a_look_right_after_a_sync_shows_only_older_tasks() {
     assert_eq!(before[0]["status"], "Success");
     sync(&bench, &session).await;
     assert_eq!(bench.client.tasks(&session, &[]).await, before);
-    assert!(
-        bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await
-            .is_empty()
-    );
+    assert!(uploads(&bench, &session).await.is_empty());
     eventually("the upload shows", async || {
-        let uploads = bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await;
+        let uploads = uploads(&bench, &session).await;
         (!uploads.is_empty()).then_some(())
     })
     .await;
@@ -62,11 +59,7 @@ async fn a_task_goes_through_its_states_and_keeps_its_start_time() {
     sync(&bench, &session).await;
     let mut seen: Vec<Value> = Vec::new();
     eventually("the upload has ended", async || {
-        let task = bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await
-            .pop()?;
+        let task = uploads(&bench, &session).await.pop()?;
         seen.push(task.clone());
         (task["status"] == "Success").then_some(())
     })
@@ -101,10 +94,7 @@ async fn every_task_has_a_start_time_of_its_own() {
         sync(&bench, &session).await;
     }
     let tasks = eventually("all tasks show", async || {
-        let tasks = bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await;
+        let tasks = uploads(&bench, &session).await;
         (tasks.len() == 5).then_some(tasks)
     })
     .await;
@@ -146,13 +136,7 @@ async fn a_look_can_be_narrowed() {
             .await
             .is_empty()
     );
-    assert!(
-        bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await
-            .is_empty()
-    );
+    assert!(uploads(&bench, &session).await.is_empty());
 
     let query = [
         ("sessionId", session.as_str()),
@@ -165,10 +149,7 @@ async fn a_look_can_be_narrowed() {
         .await
         .ok();
     let uploads = eventually("the upload shows", async || {
-        let uploads = bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await;
+        let uploads = uploads(&bench, &session).await;
         (!uploads.is_empty()).then_some(uploads)
     })
     .await;
@@ -213,11 +194,7 @@ async fn a_stalled_sync_never_ends_and_holds_no_other_up() {
     });
     sync(&bench, &session).await;
     let stalled = eventually("the stalled task runs", async || {
-        let task = bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await
-            .pop()?;
+        let task = uploads(&bench, &session).await.pop()?;
         (task["status"] == "Running").then_some(task)
     })
     .await;
@@ -240,21 +217,10 @@ async fn new_tasks_can_be_hidden_for_a_number_of_looks() {
     });
     sync(&bench, &session).await;
     for _ in 0..200 {
-        assert!(
-            bench
-                .client
-                .tasks(&session, &[("taskType", "upload")])
-                .await
-                .is_empty()
-        );
+        assert!(uploads(&bench, &session).await.is_empty());
     }
     eventually("the upload shows", async || {
-        (!bench
-            .client
-            .tasks(&session, &[("taskType", "upload")])
-            .await
-            .is_empty())
-        .then_some(())
+        (!uploads(&bench, &session).await.is_empty()).then_some(())
     })
     .await;
 }
@@ -282,6 +248,32 @@ async fn a_sync_of_a_deleted_context_fails() {
         .await
         .ok();
     assert_eq!(bench.client.upload(&session).await[0]["status"], "Failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_within_a_mount_is_synced_under_its_own_path() {
+    let bench = Bench::start().await;
+    let (context, session) = session_with_context(&bench).await;
+    let command = "cd /tmp/data && mkdir in out && echo x | tee in/x out/x";
+    bench.client.shell(&session, command).await;
+    let query = [
+        ("sessionId", session.as_str()),
+        ("contextId", context.as_str()),
+        ("path", "/tmp/data/in/"),
+    ];
+    let started = bench.client.post("/sdk/SyncContext", &query, json!({}));
+    started.await.ok();
+    let task = eventually("the upload has ended", async || {
+        let task = uploads(&bench, &session).await.pop()?;
+        (task["finishTime"] != 0).then_some(task)
+    })
+    .await;
+    assert_eq!(
+        (&task["path"], &task["status"]),
+        (&json!("/tmp/data/in"), &json!("Success"))
+    );
+    let stored = bench.client.files(&context, "/tmp/data").await;
+    assert_eq!(stored, ["/tmp/data/in"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,7 @@ def test_python_errors_tell_where(session):
     assert "driver" not in run.error_message
     syntax = session.code.run("def", "python")
     assert not syntax.success and "SyntaxError" in syntax.error_message
+    assert "ast.py" not in syntax.error_message and "driver" not in syntax.error_message
 
 
 def test_code_that_takes_too_long_is_ended(session):
@@ -61,8 +62,10 @@ def test_javascript(session):
     assert run.results[0].text == "42"
     assert session.code.run("const a = await Promise.resolve(1); console.log(a)", "js").logs.stdout == ["1\n"]
     assert session.code.run("console.log(require('path').join('a', 'b'))", "node").logs.stdout == ["a/b\n"]
-    failed = session.code.run("null.x", "javascript")
-    assert not failed.success and "TypeError" in failed.error_message
+    assert session.code.run("await Promise.resolve(3);", "javascript").results[0].text == "3"
+    failed = session.code.run("\nnull.x", "javascript")
+    assert not failed.success and "TypeError" in failed.error_message and "code.js:2" in failed.error_message
+    assert "driver" not in failed.error_message and "node:" not in failed.error_message
 
 
 @needs("java")

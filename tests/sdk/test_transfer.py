@@ -32,6 +32,18 @@ def test_a_later_version_replaces_the_earlier(session, tmp_path):
         assert wait_for(lambda: session.command.execute(f"cat {folder}/versions", timeout_ms=20_000).stdout == text)
 
 
+def test_a_folder_of_the_transfer_path_takes_files_and_gives_them(session, tmp_path):
+    folder = session.file.transfer_path()
+    local = tmp_path / "file"
+    local.write_bytes(b"\x00deep\xff")
+    up = session.file.upload(str(local), f"{folder}/some/where/deep.bin")
+    assert up.success, up.error_message
+    assert shell(session, f"wc -c < {folder}/some/where/deep.bin").strip() == "6"
+    down = session.file.download(f"{folder}/some/where/deep.bin", str(tmp_path / "down"))
+    assert down.success, down.error_message
+    assert (tmp_path / "down").read_bytes() == b"\x00deep\xff"
+
+
 def test_what_is_missing_is_told(session, tmp_path):
     folder = session.file.transfer_path()
     assert not session.file.upload(str(tmp_path / "none"), f"{folder}/none").success

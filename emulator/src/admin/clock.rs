@@ -1,4 +1,4 @@
-//! The clock that decides when files are recycled: it can be read, and moved forward.
+//! The clock that decides when files are recycled, sessions end and URLs expire: it can be read, and moved forward.
 
 use std::sync::Arc;
 use std::time::Duration;

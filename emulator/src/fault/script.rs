@@ -6,18 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::action::FaultAction;
 use super::schedule::{Course, Schedule};
+use crate::operation;
 
 /// How many request ids the account of one fault remembers.
 const REMEMBERED_REQUESTS: usize = 100;
 /// How many faults [`Faults::schedule`] takes before some are cleared.
 const MAX_FAULTS: usize = 1000;
 
+/// How much of an unknown operation's name its refusal repeats.
+const SHOWN_CHARACTERS: usize = 64;
+
 /// One thing that shall go wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     /// The operation it strikes: the last segment of the path (`SyncContext`, `createSession`; `mcp` for a
-    /// tool call), or `*` for every operation.
+    /// tool call); `StorageUpload` and `StorageDownload` for presigned URLs, `SessionLink` for a link into a session,
+    /// `SessionSocket` for a session's web socket; or `*` for every operation.
     pub operation: String,
     /// How many times it strikes before it is spent.
     pub times: u32,
@@ -97,11 +102,9 @@ impl Faults {
         self.lock().add(fault, Schedule::default())
     }
 
-    /// Adds a fault that strikes by the schedule.
+    /// Adds a fault that strikes by the schedule. Refuses one that cannot be carried out, or whose operation is not known.
     pub fn schedule(&self, fault: Fault, schedule: Schedule) -> Result<FaultId, InvalidFault> {
-        if fault.operation.is_empty() {
-            return Err(InvalidFault::new("operation", "must not be empty"));
-        }
+        check_operation(&fault.operation)?;
         if fault.times == 0 {
             return Err(InvalidFault::new("times", "must be at least 1"));
         }
@@ -161,7 +164,8 @@ impl Faults {
     ) -> Vec<FaultAction> {
         let mut actions = Vec::new();
         for entry in &mut self.lock().entries {
-            let concerned = entry.fault.operation == "*" || entry.fault.operation == operation;
+            let concerned =
+                entry.fault.operation == operation::ANY || entry.fault.operation == operation;
             let spent = entry.fired >= entry.fault.times;
             if concerned && !spent && takes(&actions, &entry.fault.action) && entry.course.strikes()
             {
@@ -175,6 +179,16 @@ impl Faults {
     fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn check_operation(operation: &str) -> Result<(), InvalidFault> {
+    if operation::names().contains(&operation) {
+        return Ok(());
+    }
+    let shown: String = operation.chars().take(SHOWN_CHARACTERS).collect();
+    let known = operation::names().join(", ");
+    let problem = format!("must be one of {known}, not {shown:?}");
+    Err(InvalidFault::new("operation", problem))
 }
 
 impl Script {
@@ -271,6 +285,15 @@ mod tests {
             refused(fault(0, FaultAction::CloseAfterWork), always),
             "times"
         );
+        for operation in ["", "syncContext", "SyncContex", "Sync*"] {
+            let unknown = Fault {
+                operation: operation.to_owned(),
+                ..fault(1, FaultAction::CloseAfterWork)
+            };
+            let invalid = faults.schedule(unknown, always).unwrap_err();
+            assert_eq!(invalid.field, "operation");
+            assert!(invalid.problem.contains("SyncContext, "), "{invalid}");
+        }
         for probability in [-0.1, 1.1, f64::NAN] {
             let schedule = Schedule {
                 probability,

@@ -74,7 +74,7 @@ impl Call {
     }
 
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        serde_json::from_value(self.body.clone())
+        serde_path_to_error::deserialize(&self.body)
             .map_err(|error| Refusal::invalid(format!("the body is not as it should be: {error}")))
     }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use axum::extract::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -58,6 +59,12 @@ struct CutCourse {
 }
 
 impl ConnectionControl {
+    /// That of the connection on which the request came.
+    pub(super) fn of(request: &Request) -> Self {
+        let control = request.extensions().get::<Self>();
+        control.cloned().unwrap_or_default()
+    }
+
     /// Ready when the connection shall end.
     pub(super) async fn end_asked(&self) {
         self.0.end_asked.notified().await;
@@ -161,11 +168,13 @@ impl AsyncWrite for ControlledStream {
         }
         let then = cut.then;
         drop(state);
-        if let Some(end) = then {
-            control.ask(end);
-        }
-        // Until the connection is dropped: by us, or because the caller has closed it.
-        Poll::Pending
+        let Some(end) = then else {
+            // Until the connection is dropped: by us, or because the caller has closed it.
+            return Poll::Pending;
+        };
+        control.ask(end);
+        // For a web socket: whoever has it now drops it.
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

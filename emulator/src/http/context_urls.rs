@@ -9,9 +9,8 @@ use super::base_url::BaseUrl;
 use super::call::Call;
 use super::context_files::read_path;
 use super::envelope::{Answer, Refusal, Reply};
-use super::storage::{Grant, Verb};
+use super::grant::{Grant, Verb};
 use crate::app::App;
-use crate::clock;
 use crate::path::AbsolutePath;
 
 pub(super) async fn upload(State(app): State<Arc<App>>, base: BaseUrl, call: Call) -> Answer {
@@ -41,7 +40,7 @@ fn presigned(app: &App, base: &BaseUrl, verb: Verb, context_id: &str, path: Abso
         verb,
         context_id: context_id.to_owned(),
         path,
-        expires_ms: clock::now_ms().saturating_add(life),
+        expires_ms: app.clock.now_ms().saturating_add(life),
     };
     Reply::data(&json!({
         "url": format!("{}{}", base.0, grant.to_uri(&app.signer)),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -12,82 +12,36 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::time::{Duration, sleep, timeout};
 
+use super::body;
 use super::call::Call;
-use super::connection::{ConnectionControl, ConnectionEnd};
+use super::connection::ConnectionControl;
+use super::course;
 use super::direct;
 use super::envelope::{Refusal, Unwritten};
 use super::log_entry::LogEntry;
-use super::scripted::{self, Outcome, Struck};
+use super::scripted::{self, Struck};
 use crate::app::App;
 use crate::clock;
 use crate::ids;
+use crate::operation;
 use crate::request_log::{RecordedRequest, RequestEnd};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let connection = request
-        .extensions()
-        .get::<ConnectionControl>()
-        .cloned()
-        .unwrap_or_default();
+    let connection = ConnectionControl::of(&request);
     connection.begin_answer();
     let (seen, body_bytes) = read(&app, request).await;
     let entry = LogEntry::begin(&app, seen.record(), body_bytes);
     let request_id = seen.request_id.clone();
-    let struck = Struck::take(&app.faults, &seen.operation, &request_id);
+    let struck = Struck::take(&app.faults, &seen.operation, &request_id, |_| true);
     if struck.drop_task_records {
         seen.drop_task_records(&app);
     }
-    wait(struck.delay).await;
-    let told = tell(&app, seen, next, struck.outcome).await;
-    wait(struck.answer_delay).await;
-    let answer = match told {
-        Told::Answer(answer) => answer,
-        Told::Nothing(end) => {
-            entry.ended(end);
-            connection.end(end).await
-        }
-    };
-    if let Some(cut) = struck.cut {
-        connection.cut_answer(cut);
-    }
-    entry.answered(answer.status());
+    let work = || carry_out(&app, seen, next);
+    let answer = course::run(struck, &connection, entry, scripted::refuse, work).await;
     with_request_id(write(answer, &request_id), &request_id)
-}
-
-/// What the caller is told.
-enum Told {
-    Answer(Response),
-    Nothing(ConnectionEnd),
-}
-
-/// Does the work, or what a fault wants in its place or after it.
-async fn tell(app: &Arc<App>, seen: Seen, next: Next, outcome: Option<Outcome>) -> Told {
-    let outcome = match outcome {
-        Some(Outcome::Instead(action)) => return Told::Answer(scripted::answer(action)),
-        Some(Outcome::EndBeforeWork(end)) => return Told::Nothing(end),
-        other => other,
-    };
-    let work = carry_out(app, seen, next);
-    match outcome {
-        Some(Outcome::EndDuringWork(end, delay)) => {
-            // It goes on in its own task.
-            let _ = timeout(delay, work).await;
-            Told::Nothing(end)
-        }
-        Some(Outcome::EndAfterWork(end)) => {
-            work.await;
-            Told::Nothing(end)
-        }
-        Some(Outcome::AfterWork(action)) => {
-            work.await;
-            Told::Answer(scripted::answer(action))
-        }
-        _ => Told::Answer(work.await),
-    }
 }
 
 /// A request that was read, whatever it is worth.
@@ -109,11 +63,11 @@ enum SeenBody {
 /// Reads a request, and tells the length of its body.
 async fn read(app: &App, request: Request) -> (Seen, usize) {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, app.config.max_request_bytes).await;
+    let body = body::read(body, app.config.max_request_bytes).await;
     let length = body.as_ref().map_or(usize::MAX, Bytes::len);
     let seen = Seen {
         request_id: ids::request_id(),
-        operation: last_segment(parts.uri.path()).to_owned(),
+        operation: operation::of_call(parts.uri.path()).to_owned(),
         query: Query::try_from_uri(&parts.uri)
             .map_or_else(|_| BTreeMap::new(), |Query(query)| query),
         body: body.as_ref().map_or(SeenBody::NotRead, read_json),
@@ -126,14 +80,23 @@ async fn read(app: &App, request: Request) -> (Seen, usize) {
 /// The task is there once this returns.
 fn carry_out(app: &Arc<App>, seen: Seen, next: Next) -> impl Future<Output = Response> + use<> {
     let call = read_call(app, seen);
-    let (done, answer) = oneshot::channel();
-    app.tasks.spawn(async move {
-        let response = match call {
+    in_task(app, async move {
+        match call {
             Ok(request) => next.run(request).await,
             Err(refusal) => refusal.into_response(),
-        };
+        }
+    })
+}
+
+/// Does the work in a task of its own, which is there once this returns and goes on without its caller.
+pub(super) fn in_task<W: Future<Output = Response> + Send + 'static>(
+    app: &App,
+    work: W,
+) -> impl Future<Output = Response> + Send + use<W> {
+    let (done, answer) = oneshot::channel();
+    app.tasks.spawn(async move {
         // Nobody may be left to hear it.
-        let _ = done.send(response);
+        let _ = done.send(work.await);
     });
     async {
         answer
@@ -196,16 +159,6 @@ impl Seen {
     }
 }
 
-async fn wait(duration: Duration) {
-    if !duration.is_zero() {
-        sleep(duration).await;
-    }
-}
-
-fn last_segment(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
-}
-
 /// An empty body counts as `{}`.
 fn read_json(body: &Bytes) -> SeenBody {
     if body.is_empty() {
@@ -238,7 +191,7 @@ fn write(answer: Response, request_id: &str) -> Response {
 }
 
 /// A scripted answer may bring a request id of its own.
-fn with_request_id(mut response: Response, request_id: &str) -> Response {
+pub(super) fn with_request_id(mut response: Response, request_id: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().entry(REQUEST_ID).or_insert(value);
     }

@@ -3,19 +3,23 @@
 //! The structs in here are AGB's wire format, as this crate reads it out of the official SDK.
 
 mod base_url;
+mod body;
 mod browser;
 mod call;
 mod connection;
 mod context_files;
 mod context_urls;
 mod contexts;
+mod course;
 mod direct;
 mod envelope;
 mod gate;
+mod grant;
 mod internal_contexts;
 mod labels;
 mod links;
 mod log_entry;
+mod open_gate;
 mod routes;
 mod scripted;
 mod server;

@@ -11,7 +11,7 @@ use axum::routing::{any, get, post};
 use super::envelope::Refusal;
 use super::{
     browser, context_files, context_urls, contexts, direct, gate, internal_contexts, labels, links,
-    sessions, storage, stream, sync, tools,
+    open_gate, sessions, storage, stream, sync, tools,
 };
 use crate::app::App;
 
@@ -57,8 +57,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), gate::pass));
     // What is open to whoever has the URL: its signature or the session's token says so, not an API key.
-    Router::new()
-        .route("/", get(welcome))
+    let open = Router::new()
         .route(
             "/storage/{context}/{*path}",
             get(storage::get).put(storage::put),
@@ -71,6 +70,13 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         )
         .route("/direct/{session}/ws", get(stream::open))
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            open_gate::pass,
+        ));
+    Router::new()
+        .route("/", get(welcome))
+        .merge(open)
         .merge(api)
         .with_state(Arc::clone(app))
 }

@@ -23,6 +23,9 @@ const ENVELOPE_BEGIN: &str =
 const ENVELOPE_END: &str = r#""}"#;
 static FILLER: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
+/// How a status, a code and a message become an answer.
+pub(super) type Refuse = fn(u16, &str, &str) -> Response;
+
 /// What shall become of one request.
 #[derive(Debug, Default)]
 pub(super) struct Struck {
@@ -46,10 +49,18 @@ pub(super) enum Outcome {
 }
 
 impl Struck {
-    /// Takes the strikes of the faults that concern this request.
-    pub(super) fn take(faults: &Faults, operation: &str, request_id: &str) -> Self {
+    /// Takes the strikes of the faults that concern this request, of actions that `apply` to such requests.
+    pub(super) fn take(
+        faults: &Faults,
+        operation: &str,
+        request_id: &str,
+        apply: impl Fn(&FaultAction) -> bool,
+    ) -> Self {
         let mut struck = Self::default();
-        for action in faults.strike(operation, request_id, finds_place) {
+        let takes = |taken: &[FaultAction], action: &FaultAction| {
+            apply(action) && finds_place(taken, action)
+        };
+        for action in faults.strike(operation, request_id, takes) {
             struck.add(action);
         }
         struck
@@ -127,7 +138,7 @@ fn finds_place(taken: &[FaultAction], action: &FaultAction) -> bool {
 }
 
 /// The answer that a fault wants.
-pub(super) fn answer(action: FaultAction) -> Response {
+pub(super) fn answer(action: FaultAction, refuse: Refuse) -> Response {
     match action {
         FaultAction::Respond {
             status,
@@ -176,7 +187,8 @@ pub(super) fn answer(action: FaultAction) -> Response {
     }
 }
 
-fn refuse(status: u16, code: &str, message: &str) -> Response {
+/// Refuses in AGB's envelope.
+pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response {
     let body = json!({
         "success": false, "code": code, "message": message, "httpStatusCode": status, "data": null,
     });
@@ -267,7 +279,7 @@ mod tests {
         while faults.states().iter().map(|state| state.fired).sum::<u32>()
             < u32::try_from(count).unwrap()
         {
-            struck.push(Struck::take(&faults, "GetContext", "r"));
+            struck.push(Struck::take(&faults, "GetContext", "r", |_| true));
         }
         struck
     }

@@ -4,7 +4,7 @@
 //! upload that breaks off leaves the former file as it was.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufReader};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,46 +12,21 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
+use super::grant::{Grant, Verb};
 use crate::app::App;
-use crate::clock;
-use crate::context::{Phase, StoredFile};
+use crate::context::{Context, Phase, StoredFile};
 use crate::path::AbsolutePath;
-use crate::signature::Signer;
 
 /// What an uploaded file may be done with in a session.
 const FILE_MODE: u32 = 0o644;
-/// What stands for itself in a URL's path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// What a presigned URL allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Get,
-    Put,
-}
-
-/// One act on one file until some time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Grant {
-    pub(super) verb: Verb,
-    pub(super) context_id: String,
-    pub(super) path: AbsolutePath,
-    /// Milliseconds since the epoch.
-    pub(super) expires_ms: i64,
-}
-
+/// In how large pieces files pass through, in bytes at most: small ones cost a thread's turn each.
+const PIECE: usize = 256 * 1024;
 /// Why the storage refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Denial {
+pub(super) enum Denial {
     Unsigned,
     Expired,
     WrongSignature,
@@ -59,64 +34,6 @@ enum Denial {
     NotReady,
     Range(u64),
     Broken(String),
-}
-
-impl Verb {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Put => "PUT",
-        }
-    }
-}
-
-impl Grant {
-    /// The path and query of the URL that carries this grant.
-    pub(super) fn to_uri(&self, signer: &Signer) -> String {
-        let signature = self.with_parts(|parts| signer.sign(parts));
-        format!(
-            "/storage/{}{}?Expires={}&Signature={signature}",
-            self.context_id,
-            utf8_percent_encode(self.path.as_str(), PATH),
-            self.expires_ms,
-        )
-    }
-
-    fn read(
-        verb: Verb,
-        context_id: String,
-        path: &str,
-        query: &BTreeMap<String, String>,
-        signer: &Signer,
-    ) -> Result<Self, Denial> {
-        let (Some(expires), Some(signature)) = (query.get("Expires"), query.get("Signature"))
-        else {
-            return Err(Denial::Unsigned);
-        };
-        let grant = Self {
-            verb,
-            context_id,
-            path: AbsolutePath::parse(&format!("/{path}")).map_err(|_| Denial::WrongSignature)?,
-            expires_ms: expires.parse().map_err(|_| Denial::WrongSignature)?,
-        };
-        if !grant.with_parts(|parts| signer.verify(parts, signature)) {
-            return Err(Denial::WrongSignature);
-        }
-        if clock::now_ms() > grant.expires_ms {
-            return Err(Denial::Expired);
-        }
-        Ok(grant)
-    }
-
-    fn with_parts<T>(&self, act: impl FnOnce(&[&str]) -> T) -> T {
-        act(&[
-            "storage",
-            self.verb.as_str(),
-            &self.context_id,
-            self.path.as_str(),
-            &self.expires_ms.to_string(),
-        ])
-    }
 }
 
 pub(super) async fn put(
@@ -138,13 +55,9 @@ async fn take(
     query: &BTreeMap<String, String>,
     body: Body,
 ) -> Result<String, Denial> {
-    let grant = Grant::read(Verb::Put, context_id, path, query, &app.signer)?;
-    let context = app
-        .contexts
-        .any(&grant.context_id)
-        .ok_or(Denial::NoSuchKey)?;
+    let (context, file) = open(app, Verb::Put, context_id, path, query)?;
     let bytes = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let mut bytes = SyncIoBridge::new(Box::pin(bytes));
+    let mut bytes = BufReader::with_capacity(PIECE, SyncIoBridge::new(Box::pin(bytes)));
     let blobs = app.blobs.clone();
     tokio::task::spawn_blocking(move || {
         let blob = blobs
@@ -158,9 +71,9 @@ async fn take(
         }
         context.touch();
         context
-            .put(grant.path.clone(), blob, FILE_MODE)
+            .put(file.clone(), blob, FILE_MODE)
             .map_err(|error| Denial::Broken(error.to_string()))?;
-        let stored = context.files.get(&grant.path);
+        let stored = context.files.get(&file);
         stored.as_ref().map(etag).ok_or(Denial::NoSuchKey)
     })
     .await
@@ -185,12 +98,8 @@ async fn give(
     query: &BTreeMap<String, String>,
     headers: &HeaderMap,
 ) -> Result<Response, Denial> {
-    let grant = Grant::read(Verb::Get, context_id, path, query, &app.signer)?;
-    let context = app
-        .contexts
-        .any(&grant.context_id)
-        .ok_or(Denial::NoSuchKey)?;
-    let stored = context.files.get(&grant.path).ok_or(Denial::NoSuchKey)?;
+    let (context, file) = open(app, Verb::Get, context_id, path, query)?;
+    let stored = context.files.get(&file).ok_or(Denial::NoSuchKey)?;
     context.touch();
     let size = stored.blob.size();
     let range = match headers
@@ -224,8 +133,31 @@ async fn give(
         );
     }
     answer
-        .body(Body::from_stream(ReaderStream::new(file.take(length))))
+        .body(Body::from_stream(ReaderStream::with_capacity(
+            file.take(length),
+            PIECE,
+        )))
         .map_err(|error| Denial::Broken(error.to_string()))
+}
+
+/// The context and the path in it for which a URL was signed.
+fn open(
+    app: &App,
+    verb: Verb,
+    context_id: String,
+    path: &str,
+    query: &BTreeMap<String, String>,
+) -> Result<(Arc<Context>, AbsolutePath), Denial> {
+    let grant = Grant::read(
+        verb,
+        context_id,
+        path,
+        query,
+        &app.signer,
+        app.clock.now_ms(),
+    )?;
+    let context = app.contexts.any(&grant.context_id);
+    Ok((context.ok_or(Denial::NoSuchKey)?, grant.path))
 }
 
 /// The first byte and the length of a single range; `None` for what a server may ignore.
@@ -303,11 +235,7 @@ impl IntoResponse for Denial {
                 )
             }
         };
-        let body = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>\n"
-        );
-        let mut answer =
-            (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response();
+        let mut answer = refuse(status.as_u16(), code, message);
         if let Self::Range(size) = self
             && let Ok(value) = format!("bytes */{size}").parse()
         {
@@ -317,58 +245,25 @@ impl IntoResponse for Denial {
     }
 }
 
+/// Refuses as object storage does.
+pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (code, message) = (escape(code), escape(message));
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>\n"
+    );
+    (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn grant(expires_ms: i64) -> Grant {
-        Grant {
-            verb: Verb::Put,
-            context_id: "SdkCtx-1".to_owned(),
-            path: AbsolutePath::parse("/tmp/a b/ü?&%.txt").unwrap(),
-            expires_ms,
-        }
-    }
-
-    fn query(uri: &str) -> BTreeMap<String, String> {
-        let pairs = uri.split_once('?').unwrap().1.split('&');
-        pairs
-            .map(|pair| pair.split_once('=').unwrap())
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn a_grant_is_read_back_for_its_own_verb_context_path_and_time_only() {
-        let signer = Signer::new();
-        let grant = grant(i64::MAX);
-        let query = query(&grant.to_uri(&signer));
-        let read = |verb, context: &str, path| {
-            Grant::read(verb, context.to_owned(), path, &query, &signer)
-        };
-        assert_eq!(read(Verb::Put, "SdkCtx-1", "tmp/a b/ü?&%.txt"), Ok(grant));
-        for wrong in [
-            read(Verb::Get, "SdkCtx-1", "tmp/a b/ü?&%.txt"),
-            read(Verb::Put, "SdkCtx-2", "tmp/a b/ü?&%.txt"),
-            read(Verb::Put, "SdkCtx-1", "tmp/other"),
-        ] {
-            assert_eq!(wrong, Err(Denial::WrongSignature));
-        }
-    }
-
-    #[test]
-    fn a_grant_ends() {
-        let signer = Signer::new();
-        let query = query(&grant(1).to_uri(&signer));
-        let read = Grant::read(
-            Verb::Put,
-            "SdkCtx-1".to_owned(),
-            "tmp/a b/ü?&%.txt",
-            &query,
-            &signer,
-        );
-        assert_eq!(read, Err(Denial::Expired));
-    }
 
     #[test]
     fn ranges_are_read_within_the_file() {

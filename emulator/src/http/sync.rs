@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::fault::SyncDirection;
 use crate::path::AbsolutePath;
 use crate::session::Session;
-use crate::sync::{Mount, TaskFilter, TaskPlan, TaskStatus, TaskView, start_tasks};
+use crate::sync::{Part, TaskFilter, TaskPlan, TaskStatus, TaskView, start_tasks};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,22 +58,23 @@ pub(super) async fn start(State(app): State<Arc<App>>, call: Call) -> Answer {
             )));
         }
     };
-    let mounts = wanted_mounts(&session, call.query("contextId"), call.query("path"))?;
-    if !mounts.is_empty() {
+    let parts = wanted_parts(&session, call.query("contextId"), call.query("path"))?;
+    if !parts.is_empty() {
         let plan = TaskPlan::strike(&app, &call.operation, &call.request_id, direction)
             .shown_after(app.config.task_visibility_delay);
-        drop(start_tasks(&app, &session, mounts, direction, &plan));
+        drop(start_tasks(&app, &session, parts, direction, &plan));
     }
     Ok(Reply::empty())
 }
 
-fn wanted_mounts(
+fn wanted_parts(
     session: &Session,
     context_id: Option<&str>,
     path: Option<&str>,
-) -> Result<Vec<Arc<Mount>>, Refusal> {
+) -> Result<Vec<Part>, Refusal> {
+    let mounts = session.all_mounts().into_iter();
     let (context_id, path) = match (context_id, path) {
-        (None, None) => return Ok(session.all_mounts()),
+        (None, None) => return Ok(mounts.map(Part::whole).collect()),
         (Some(context_id), Some(path)) => (context_id, path),
         _ => {
             return Err(Refusal::invalid(
@@ -83,14 +84,15 @@ fn wanted_mounts(
     };
     let path =
         AbsolutePath::parse(path).map_err(|error| Refusal::invalid(format!("path: {error}")))?;
-    let mount = session
-        .all_mounts()
-        .into_iter()
-        .find(|mount| mount.context.id == context_id && mount.path == path)
-        .ok_or_else(|| {
-            Refusal::context_not_found(&format!("{context_id} is not mounted at {path}"))
-        })?;
-    Ok(vec![mount])
+    // Of two mounts of one context, the inner one.
+    let part = mounts
+        .filter(|mount| mount.context.id == context_id)
+        .filter_map(|mount| Part::at(mount, &path))
+        .max_by_key(|part| part.mount.path.as_str().len());
+    let part = part.ok_or_else(|| {
+        Refusal::context_not_found(&format!("{context_id} is not mounted at {path}"))
+    })?;
+    Ok(vec![part])
 }
 
 pub(super) async fn look(State(app): State<Arc<App>>, call: Call) -> Answer {

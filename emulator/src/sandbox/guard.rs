@@ -67,17 +67,17 @@ impl DiskGuard {
     }
 
     /// Returns when the session has come to use more than it has. One that is over already may go on as long as
-    /// it does not grow, so that it can be cleaned up.
+    /// it grows no further than by what an empty file or a folder costs, so that it can be cleaned up.
     pub(super) async fn watch(&self) {
         let most = self.quota.saturating_add(GRACE_BYTES);
-        let mut allowed = most.max(self.measure().await);
+        let mut allowed = most.max(self.measure().await.saturating_add(GRACE_BYTES));
         loop {
             let began = Instant::now();
             let used = self.measure().await;
             if used > allowed {
                 return;
             }
-            allowed = most.max(used);
+            allowed = most.max(allowed.min(used.saturating_add(GRACE_BYTES)));
             sleep(PACE.max(began.elapsed() * SHARE)).await;
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{RwLock, watch};
-use tokio::time::{Duration, Instant, sleep, sleep_until};
+use tokio::time::{Duration, sleep};
 
 use super::internal;
 use super::state::{Session, SessionStatus};
@@ -16,7 +16,7 @@ use crate::fault::SyncDirection;
 use crate::ids;
 use crate::owner::OwnerId;
 use crate::sandbox::Machine;
-use crate::sync::{Mount, TaskBook, TaskPlan, start_tasks};
+use crate::sync::{Mount, Part, TaskBook, TaskPlan, start_tasks};
 use crate::tool::Watched;
 use crate::world::World;
 
@@ -46,7 +46,7 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
     })
     .await
     .map_err(io::Error::other)??;
-    let now = Instant::now();
+    let now = app.clock.instant();
     let resource_id = ids::resource_id();
     let machine = Machine::new(
         app.sandbox.clone(),
@@ -71,6 +71,7 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         code_runs: AtomicU64::new(0),
         tasks: TaskBook::default(),
         in_use: RwLock::default(),
+        clock: app.clock.clone(),
         life_ends: now + app.config.max_session_life,
         // Longer than it lives makes no difference, and could not be added to a time.
         idle_timeout: request
@@ -85,7 +86,7 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
         .mounts
         .iter()
         .filter(|mount| mount.policy.auto_download)
-        .map(Arc::clone)
+        .map(|mount| Part::whole(Arc::clone(mount)))
         .collect();
     drop(start_tasks(
         app,
@@ -100,9 +101,9 @@ pub(crate) async fn create(app: &Arc<App>, request: CreateRequest) -> io::Result
 }
 
 async fn release_when_idle(app: Arc<App>, session: Arc<Session>) {
-    while Instant::now() < session.ends_at() {
+    while !session.ends_in().is_zero() {
         tokio::select! {
-            () = sleep_until(session.ends_at()) => {}
+            () = app.clock.reaches(session.ends_at()) => {}
             () = session.ending() => return,
         }
     }
@@ -134,7 +135,7 @@ async fn carry_out_release(app: Arc<App>, session: Arc<Session>, uploads: TaskPl
         .mounts
         .iter()
         .filter(|mount| mount.policy.auto_upload)
-        .map(Arc::clone)
+        .map(|mount| Part::whole(Arc::clone(mount)))
         .collect();
     start_tasks(&app, &session, uploaded, SyncDirection::Upload, &uploads).await;
     for mount in session.all_mounts() {

@@ -8,6 +8,7 @@ use tokio::sync::{RwLock, watch};
 use tokio::time::{Duration, Instant};
 
 use crate::browser::Browser;
+use crate::clock::Clock;
 use crate::owner::OwnerId;
 use crate::sandbox::Machine;
 use crate::sync::{Mount, TaskBook};
@@ -58,8 +59,12 @@ pub(crate) struct Session {
     pub(crate) tasks: TaskBook,
     /// Held for reading by every command and file operation; the release waits for them to be gone.
     pub(crate) in_use: RwLock<()>,
+    /// By which its time goes.
+    pub(super) clock: Clock,
+    /// By the clock.
     pub(super) life_ends: Instant,
     pub(super) idle_timeout: Duration,
+    /// By the clock.
     pub(super) last_call: Mutex<Instant>,
     pub(super) status: watch::Sender<SessionStatus>,
 }
@@ -87,10 +92,10 @@ impl Session {
         *self
             .last_call
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            .unwrap_or_else(PoisonError::into_inner) = self.clock.instant();
     }
 
-    /// When it is released unless somebody calls it.
+    /// When it is released unless somebody calls it, by the clock.
     pub(super) fn ends_at(&self) -> Instant {
         let last_call = *self
             .last_call
@@ -101,7 +106,8 @@ impl Session {
 
     /// How long until it is released unless somebody calls it.
     pub(crate) fn ends_in(&self) -> Duration {
-        self.ends_at().saturating_duration_since(Instant::now())
+        self.ends_at()
+            .saturating_duration_since(self.clock.instant())
     }
 
     /// Moves on to a later status; false when it is there already, or further.

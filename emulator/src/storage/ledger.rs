@@ -1,4 +1,4 @@
-//! The ledger: which contexts there are and which blob each of their files has, in one embedded database.
+//! The ledger: which contexts there are, which blob each of their files has, and what signs their URLs, in one embedded database.
 //!
 //! A commit is all or nothing and on disk when it returns. It knows nothing of the blobs: whoever commits a file sees to it
 //! that its blob is on disk before.
@@ -23,11 +23,13 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const CONTEXTS: TableDefinition<&str, &[u8]> = TableDefinition::new("contexts");
 /// Context id and path to [`FileRecord`].
 const FILES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("files");
+/// What only this emulator knows, by name.
+const SECRETS: TableDefinition<&str, &[u8]> = TableDefinition::new("secrets");
 const FORMAT: u64 = 1;
 /// What the database may hold in memory, in bytes.
 const CACHE: usize = 8 * 1024 * 1024;
 
-/// Remembers contexts and their files, or nothing at all.
+/// Remembers contexts with their files and a few secrets, or nothing at all.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     /// `None` when it keeps nothing, or no longer does.
@@ -105,6 +107,14 @@ impl Ledger {
         }
     }
 
+    /// The secret of that name; `fresh` becomes it when there is none yet. Blocking.
+    pub(crate) fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StorageError> {
+        match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(fresh),
+            Some(open) => keep_secret(&open.database, name, fresh).map_err(unreadable),
+        }
+    }
+
     /// Writes all the entries down, or none. Blocking.
     pub(crate) fn commit<'a>(
         &self,
@@ -146,6 +156,22 @@ fn check_format(database: &Database) -> Result<u64, redb::Error> {
     transaction.open_table(FILES)?;
     transaction.commit()?;
     Ok(format)
+}
+
+fn keep_secret(database: &Database, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, redb::Error> {
+    let transaction = database.begin_write()?;
+    let secret = {
+        let mut secrets = transaction.open_table(SECRETS)?;
+        let kept = secrets.get(name)?.map(|kept| kept.value().to_vec());
+        if let Some(kept) = kept {
+            kept
+        } else {
+            secrets.insert(name, fresh.as_slice())?;
+            fresh
+        }
+    };
+    transaction.commit()?;
+    Ok(secret)
 }
 
 fn load(database: &Database) -> Result<Saved, Box<dyn std::error::Error>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, sleep};
 
 use super::mount::Mount;
+use super::part::Part;
 use super::task::Task;
 use super::transfer;
 use crate::app::App;
@@ -72,19 +73,19 @@ fn same_part(one: &FaultAction, other: &FaultAction) -> bool {
     hides(one) == hides(other)
 }
 
-/// Starts one task for each mount and returns at once. The result is ready when all of them have ended.
+/// Starts one task for each part and returns at once. The result is ready when all of them have ended.
 pub(crate) fn start_tasks(
     app: &Arc<App>,
     session: &Arc<Session>,
-    mounts: Vec<Arc<Mount>>,
+    parts: Vec<Part>,
     direction: SyncDirection,
     plan: &TaskPlan,
 ) -> impl Future<Output = ()> + use<> {
     let mut running = Vec::new();
-    for mount in mounts {
+    for part in parts {
         let task = session.tasks.add(
-            &mount.context.id,
-            mount.path.as_str(),
+            &part.mount.context.id,
+            part.path().as_str(),
             direction,
             app.clock.unique_ms(),
             (plan.hidden_for, plan.hidden_looks),
@@ -94,7 +95,7 @@ pub(crate) fn start_tasks(
         running.push(end);
         app.tasks.spawn(async move {
             tokio::select! {
-                () = run(&app_of_task, &session, mount, direction, &task, plan) => {}
+                () = run(&app_of_task, &session, part, direction, &task, plan) => {}
                 () = session.finished() => {}
             }
             drop(ended);
@@ -110,7 +111,7 @@ pub(crate) fn start_tasks(
 async fn run(
     app: &Arc<App>,
     session: &Arc<Session>,
-    mount: Arc<Mount>,
+    part: Part,
     direction: SyncDirection,
     task: &Task,
     plan: TaskPlan,
@@ -121,7 +122,7 @@ async fn run(
         std::future::pending::<()>().await;
     }
     // One transfer of a mount after the other, in the order in which they were asked for.
-    let known = Arc::clone(&mount.known).lock_owned().await;
+    let known = Arc::clone(&part.mount.known).lock_owned().await;
     task.begin();
     // The wait comes first: nothing has moved as long as the task is not done.
     sleep(app.config.sync_duration * 4 / 5).await;
@@ -129,7 +130,7 @@ async fn run(
         task.finish(app.clock.now_ms(), Err(message));
         return;
     }
-    if let Err(message) = check_context(&mount) {
+    if let Err(message) = check_context(&part.mount) {
         task.finish(app.clock.now_ms(), Err(message));
         return;
     }
@@ -142,10 +143,10 @@ async fn run(
         let mut known = known;
         match direction {
             SyncDirection::Upload => {
-                transfer::upload(&session.world, &mount, &mut known, &blobs, limits)
+                transfer::upload(&session.world, &part, &mut known, &blobs, limits)
             }
             SyncDirection::Download => {
-                transfer::download(&session.world, &mount, &mut known, limits)
+                transfer::download(&session.world, &part, &mut known, limits)
             }
         }
     });

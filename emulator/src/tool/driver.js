@@ -15,8 +15,14 @@ function finish() {
   fs.writeFileSync(path.join(folder, "result.json"), JSON.stringify(outcome));
 }
 
+// The stack without the part of this driver and of Node itself.
+function ownFrames(stack) {
+  const foreign = (line) => /^\s+at /.test(line) && (line.includes(folder) || /\bnode:/.test(line));
+  return stack.split("\n").filter((line) => !foreign(line)).join("\n");
+}
+
 function fail(error) {
-  outcome.error = error instanceof Error || (error && error.stack) ? String(error.stack) : util.inspect(error);
+  outcome.error = error instanceof Error || (error && error.stack) ? ownFrames(String(error.stack)) : util.inspect(error);
   process.exitCode = 1;
 }
 
@@ -24,6 +30,16 @@ function show(value) {
   if (value === undefined) return;
   const result = { "text/plain": typeof value === "string" ? value : util.inspect(value), isMainResult: true };
   outcome.results.push(result);
+}
+
+// The code, if it is one expression that waits.
+function asExpression() {
+  try {
+    const expression = source.trim().replace(/;+$/, "");
+    return new vm.Script(`(async () => (\n${expression}\n))()`, { filename: "code.js", lineOffset: -1 });
+  } catch {
+    return null;
+  }
 }
 
 async function asModule() {
@@ -42,8 +58,9 @@ async function run() {
     script = new vm.Script(source, { filename: "code.js", importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER });
   } catch (error) {
     // What waits or imports on its top level is a module.
-    if (error instanceof SyntaxError && /\b(await|import|export)\b/.test(source)) return asModule();
-    throw error;
+    if (!(error instanceof SyntaxError && /\b(await|import|export)\b/.test(source))) throw error;
+    script = asExpression();
+    if (!script) return asModule();
   }
   const value = script.runInThisContext();
   show(value instanceof Promise ? await value : value);

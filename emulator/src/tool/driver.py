@@ -77,9 +77,9 @@ def run(source, results):
 
 
 def own_frames(error):
-    """The traceback without this driver's part."""
+    """The traceback without the part of this driver and of what it uses; nothing for code that is no Python."""
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    while frames is not None and frames.tb_frame.f_code.co_filename != "<code>":
         frames = frames.tb_next
     return frames
 

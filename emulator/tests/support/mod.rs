@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // Each test file uses its part.
 
 pub mod program;
+pub mod raw;
 
 use std::time::{Duration, Instant};
 
@@ -271,6 +272,15 @@ impl Client {
         .await;
     }
 
+    /// A presigned URL from the operation that gives such.
+    pub async fn presigned(&self, operation: &str, context: &str, path: &str) -> String {
+        let query = [("contextId", context), ("filePath", path)];
+        let answer = self
+            .post(&format!("/sdk/{operation}"), &query, json!({}))
+            .await;
+        text(answer.data()["url"].clone())
+    }
+
     /// The paths of the files and folders that lie directly in a folder of a context.
     pub async fn files(&self, context: &str, folder: &str) -> Vec<String> {
         let query = [
@@ -359,5 +369,22 @@ pub fn processes_with(mark: &str) -> usize {
         processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     command_lines
         .filter(|line| line.windows(mark.len()).any(|part| part == mark.as_bytes()))
+        .count()
+}
+
+/// How many connections the system has open to a port of this machine, on the side that accepted them.
+pub fn open_connections(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+    let local = format!(":{port:04X}");
+    let lines = table.lines().skip(1);
+    lines
+        .filter(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            let is_local = columns
+                .next()
+                .is_some_and(|address| address.ends_with(&local));
+            // 01 is established, 08 closed by the other side only.
+            is_local && matches!(columns.nth(1), Some("01" | "08"))
+        })
         .count()
 }

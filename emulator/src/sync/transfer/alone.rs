@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::context::{Blob, BlobStore, FileChange, StoredFile};
 use crate::path::RelativePath;
 use crate::sync::mount::{KnownFile, KnownFiles, Mount};
+use crate::sync::part::Part;
 use crate::world::{Folder, OpenFile};
 
 /// So many changes, or bytes, go to the context at once: each time costs a wait for the disk when it is kept.
@@ -35,10 +36,11 @@ pub(super) fn bring(
 
 pub(super) fn upload(
     folder: &Folder<'_>,
-    mount: &Mount,
+    part: &Part,
     known: &mut KnownFiles,
     blobs: &BlobStore,
 ) -> io::Result<u64> {
+    let mount = &*part.mount;
     let stored: BTreeSet<_> = mount
         .stored_files()
         .into_iter()
@@ -47,7 +49,7 @@ pub(super) fn upload(
     let mut present = BTreeSet::new();
     let mut batch = Batch::new(mount);
     for path in folder.walk()? {
-        if !mount.policy.includes(&path) {
+        if !part.includes(&path) {
             continue;
         }
         // Gone since the listing: as if it had not been in it.
@@ -67,15 +69,17 @@ pub(super) fn upload(
     }
     batch.flush(known)?;
     if mount.policy.sync_local_file {
-        let gone = known.keys().filter(|path| !present.contains(*path));
-        let removals: Vec<_> = gone
+        let gone = |path: &&RelativePath| part.holds(path) && !present.contains(*path);
+        let removals: Vec<_> = known
+            .keys()
+            .filter(gone)
             .map(|path| FileChange::Remove(mount.stored_path(path)))
             .collect();
         if !removals.is_empty() {
             mount.context.apply(removals)?;
         }
     }
-    known.retain(|path, _| present.contains(path));
+    known.retain(|path, _| present.contains(path) || !part.holds(path));
     Ok(batch.moved)
 }
 

@@ -13,6 +13,7 @@ use crate::archive::{Limits, Member, Packer, Trust, Unpacker};
 use crate::context::{Blob, BlobStore, FileChange, StoredFile};
 use crate::path::RelativePath;
 use crate::sync::mount::{EntryVersion, KnownFile, KnownFiles, Mount};
+use crate::sync::part::Part;
 use crate::world::{Folder, Stamp};
 
 /// The name of the archive that a sync packs.
@@ -29,7 +30,7 @@ pub(super) fn is_archive(path: &RelativePath, stored: &StoredFile) -> bool {
 /// is returned when all are done.
 pub(super) fn extract(
     folder: &Folder<'_>,
-    mount: &Mount,
+    part: &Part,
     mut archives: Vec<(RelativePath, StoredFile)>,
     known: &mut KnownFiles,
     limits: Limits,
@@ -40,10 +41,12 @@ pub(super) fn extract(
     let mut moved = 0;
     let mut failed = None;
     for (path, stored) in &archives {
-        match extract_one(folder, mount, (path, stored), known, limits) {
+        match extract_one(folder, part, (path, stored), known, limits) {
             Ok(bytes) => moved += bytes,
             Err(error) => {
-                moved += alone::bring(folder, path, stored, known)?;
+                if part.holds(path) {
+                    moved += alone::bring(folder, path, stored, known)?;
+                }
                 failed.get_or_insert_with(|| io::Error::other(format!("{path}: {error}")));
             }
         }
@@ -53,11 +56,12 @@ pub(super) fn extract(
 
 fn extract_one(
     folder: &Folder<'_>,
-    mount: &Mount,
+    part: &Part,
     (path, stored): (&RelativePath, &StoredFile),
     known: &mut KnownFiles,
     limits: Limits,
 ) -> io::Result<u64> {
+    let mount = &part.mount;
     let mut archive = open(stored, limits)?;
     // What a sync packed goes back to where it was; otherwise there would be no way home by AGB's defaults.
     let base = if stored.packed.is_some() || mount.policy.extract.to_current_folder {
@@ -71,7 +75,7 @@ fn extract_one(
         let target = base
             .as_ref()
             .map_or_else(|| member.path.clone(), |base| base.join(&member.path));
-        if !mount.policy.includes(&target) {
+        if !part.includes(&target) {
             complete = false;
             continue;
         }
@@ -86,7 +90,9 @@ fn extract_one(
         moved += member.size;
         known.insert(target, KnownFile::entry(stamp, version));
     }
-    if !mount.policy.extract.delete_source {
+    if !part.holds(path) {
+        // Its own sync brings it, or takes note that it is left out.
+    } else if !mount.policy.extract.delete_source {
         moved += alone::bring(folder, path, stored, known)?;
     } else if complete && stored.packed.is_none() {
         // Deleted here, and so in the context with the next upload, which packs what was in it.

@@ -10,7 +10,8 @@ mod tests;
 
 use std::io;
 
-use super::mount::{KnownFiles, Mount};
+use super::mount::KnownFiles;
+use super::part::Part;
 use crate::archive::Limits;
 use crate::context::{BlobStore, UploadMode};
 use crate::world::World;
@@ -18,10 +19,11 @@ use crate::world::World;
 /// Brings the context's files into the session. Returns how many bytes it moved.
 pub(super) fn download(
     world: &World,
-    mount: &Mount,
+    part: &Part,
     known: &mut KnownFiles,
     limits: Limits,
 ) -> io::Result<u64> {
+    let mount = &part.mount;
     let folder = world.make_folder(&mount.path)?;
     let extracts =
         mount.context.upload_mode() == UploadMode::Archive && mount.policy.extract.extract;
@@ -30,23 +32,25 @@ pub(super) fn download(
         .into_iter()
         .partition(|(path, file)| extracts && archived::is_archive(path, file));
     let mut moved = 0;
-    for (path, file) in &others {
+    for (path, file) in others.iter().filter(|(path, _)| part.holds(path)) {
         moved += alone::bring(&folder, path, file, known)?;
     }
-    Ok(moved + archived::extract(&folder, mount, archives, known, limits)?)
+    Ok(moved + archived::extract(&folder, part, archives, known, limits)?)
 }
 
 /// Brings the session's files into the context. Returns how many bytes it moved.
 pub(super) fn upload(
     world: &World,
-    mount: &Mount,
+    part: &Part,
     known: &mut KnownFiles,
     blobs: &BlobStore,
     limits: Limits,
 ) -> io::Result<u64> {
+    let mount = &part.mount;
     let folder = world.open_folder(&mount.path)?;
     match mount.context.upload_mode() {
-        UploadMode::File => alone::upload(&folder, mount, known, blobs),
+        UploadMode::File => alone::upload(&folder, part, known, blobs),
+        // There is one archive of all.
         UploadMode::Archive => archived::upload(&folder, mount, known, blobs, limits),
     }
 }

@@ -4,6 +4,7 @@ mod archives;
 mod hostile;
 
 use std::fs;
+use std::sync::Arc;
 
 use super::*;
 use crate::clock::Clock;
@@ -11,6 +12,7 @@ use crate::context::{Contexts, FileChange, Keeper};
 use crate::owner::Owners;
 use crate::path::AbsolutePath;
 use crate::storage::Ledger;
+use crate::sync::mount::Mount;
 
 const LIMITS: Limits = Limits {
     bytes: 1024 * 1024,
@@ -26,7 +28,7 @@ struct Bench {
 
 struct Side {
     world: World,
-    mount: Mount,
+    mount: Arc<Mount>,
     known: KnownFiles,
 }
 
@@ -54,7 +56,7 @@ impl Bench {
             .get_or_create(owner, "region", "context")
             .unwrap();
         let world = World::create(self.folder.path().join(name), None).unwrap();
-        let mount = Mount::new(context, path, policy).unwrap();
+        let mount = Arc::new(Mount::new(context, path, policy).unwrap());
         world.make_folder(&mount.path).unwrap();
         mount.begin_use().unwrap();
         Side {
@@ -74,23 +76,34 @@ impl Side {
         fs::read_to_string(self.file(path)).unwrap()
     }
 
+    fn whole(&self) -> Part {
+        Part::whole(Arc::clone(&self.mount))
+    }
+
+    /// One folder of the mount, by its path in the session.
+    fn folder(&self, path: &str) -> Part {
+        let path = AbsolutePath::parse(path).unwrap();
+        Part::at(Arc::clone(&self.mount), &path).unwrap()
+    }
+
     fn upload(&mut self, bench: &Bench) {
-        upload(
-            &self.world,
-            &self.mount,
-            &mut self.known,
-            &bench.blobs,
-            LIMITS,
-        )
-        .unwrap();
+        self.upload_part(bench, &self.whole());
+    }
+
+    fn upload_part(&mut self, bench: &Bench, part: &Part) {
+        upload(&self.world, part, &mut self.known, &bench.blobs, LIMITS).unwrap();
     }
 
     fn download(&mut self) {
-        download(&self.world, &self.mount, &mut self.known, LIMITS).unwrap();
+        self.try_download().unwrap();
     }
 
     fn try_download(&mut self) -> io::Result<u64> {
-        download(&self.world, &self.mount, &mut self.known, LIMITS)
+        self.download_part(&self.whole())
+    }
+
+    fn download_part(&mut self, part: &Part) -> io::Result<u64> {
+        download(&self.world, part, &mut self.known, LIMITS)
     }
 
     /// Puts bytes into the context as an upload from outside does.
@@ -202,4 +215,58 @@ fn white_lists_hold_in_both_directions() {
     again.download();
     assert!(again.file("tmp/data/keep/x").exists());
     assert!(!again.file("tmp/data/z").exists());
+}
+
+#[test]
+fn a_folder_is_uploaded_without_what_lies_beside_it() {
+    let bench = Bench::new();
+    let mut one = bench.session("one", "/tmp/data", "");
+    for folder in ["tmp/data/in", "tmp/data/inner"] {
+        fs::create_dir(one.file(folder)).unwrap();
+    }
+    for path in ["in/kept", "in/gone", "inner/gone"] {
+        fs::write(one.file("tmp/data").join(path), path).unwrap();
+    }
+    one.upload(&bench);
+    for path in ["in/gone", "inner/gone"] {
+        fs::remove_file(one.file("tmp/data").join(path)).unwrap();
+    }
+    for path in ["in/new", "inner/new"] {
+        fs::write(one.file("tmp/data").join(path), path).unwrap();
+    }
+    one.upload_part(&bench, &one.folder("/tmp/data/in"));
+    let after_the_folder = [
+        "/tmp/data/in/kept",
+        "/tmp/data/in/new",
+        "/tmp/data/inner/gone",
+    ];
+    assert_eq!(one.stored(), after_the_folder);
+    // What was beside it is not forgotten.
+    one.upload(&bench);
+    let after_all = [
+        "/tmp/data/in/kept",
+        "/tmp/data/in/new",
+        "/tmp/data/inner/new",
+    ];
+    assert_eq!(one.stored(), after_all);
+}
+
+#[test]
+fn a_folder_is_downloaded_without_what_lies_beside_it() {
+    for policy in ["", r#"{"uploadPolicy": {"uploadMode": "Archive"}}"#] {
+        let bench = Bench::new();
+        let mut one = bench.session("one", "/tmp/data", policy);
+        for path in ["in", "out"] {
+            fs::create_dir(one.file("tmp/data").join(path)).unwrap();
+            fs::write(one.file("tmp/data").join(path).join("file"), "stored").unwrap();
+        }
+        one.upload(&bench);
+        let mut two = bench.session("two", "/tmp/data", policy);
+        fs::create_dir(two.file("tmp/data/out")).unwrap();
+        fs::write(two.file("tmp/data/out/file"), "local").unwrap();
+        two.download_part(&two.folder("/tmp/data/in")).unwrap();
+        assert_eq!(two.read("tmp/data/in/file"), "stored");
+        assert_eq!(two.read("tmp/data/out/file"), "local");
+        assert!(!two.file("tmp/data/agb-archive.zip").exists());
+    }
 }
