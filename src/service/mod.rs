@@ -22,6 +22,7 @@ use tonic::{Request, Status};
 use crate::agb::{Client, Tools};
 use crate::domain::Preset;
 use crate::resilience::{Deadline, Pace};
+use crate::status::Failure;
 use crate::sync::Syncs;
 use background::Background;
 
@@ -59,5 +60,5 @@ fn deadline<T>(request: &Request<T>) -> Result<Deadline, Status> {
         .extensions()
         .get::<Deadline>()
         .copied()
-        .ok_or_else(|| Status::internal("the deadline layer is missing"))
+        .ok_or_else(|| Failure::Internal("the deadline layer is missing").into())
 }

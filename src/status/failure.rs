@@ -60,10 +60,25 @@ pub enum Failure {
         /// Its value.
         limit: usize,
     },
+    /// The request could not be read; no service has seen it.
+    Unread(Unread),
     /// The gateway itself is at fault.
     Internal(&'static str),
     /// The RPC, or a field of it, comes with a later release.
     NotImplemented(&'static str),
+}
+
+/// Why a request could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// There is no such service or method; its path.
+    UnknownMethod(String),
+    /// It is compressed in a way that is not taken; gRPC's words.
+    Compressed(String),
+    /// A message is longer than the limit; gRPC's words.
+    TooLong(String),
+    /// A message is not of its type, or broke off; gRPC's words.
+    Malformed(String),
 }
 
 /// What a call was about.

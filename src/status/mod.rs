@@ -17,10 +17,10 @@ use tonic_types::ErrorDetails;
 use crate::sync::Outcome;
 
 use detail::{build, describe, invalid, set_agb, set_request_id};
-use table::{Row, agb_row, sync_row};
+use table::{Row, agb_row, sync_row, unread_row};
 
 pub use detail::ERROR_DOMAIN;
-pub use failure::{Failure, Resource};
+pub use failure::{Failure, Resource, Unread};
 pub use reason::{ALL as REASONS, Reason};
 
 impl From<Failure> for Status {
@@ -101,6 +101,10 @@ impl From<Failure> for Status {
                 None,
                 None,
             ),
+            Failure::Unread(unread) => {
+                let (reason, message) = unread_row(&unread);
+                build(&Row::new(reason), &message, ErrorDetails::new(), None, None)
+            }
             Failure::Internal(what) => build(
                 &Row::new(&reason::INTERNAL),
                 what,

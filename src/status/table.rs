@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failure::Resource;
+use super::failure::{Resource, Unread};
 use super::reason::{self, Reason};
 use crate::agb;
 use crate::sync::Outcome;
@@ -103,5 +103,27 @@ pub(super) fn sync_row(outcome: &Outcome, resource: Option<&Resource>) -> Row {
         Outcome::NotObserved(_) => Row::new(&reason::SYNC_NOT_OBSERVED),
         Outcome::Deadline => Row::new(&reason::DEADLINE_EXCEEDED),
         Outcome::Agb(error) => agb_row(error, resource),
+    }
+}
+
+/// What is told of a request that no service has seen, and in which words.
+pub(super) fn unread_row(unread: &Unread) -> (&'static Reason, String) {
+    match unread {
+        Unread::UnknownMethod(path) => (
+            &reason::METHOD_NOT_FOUND,
+            format!("there is no method {path:?}; server reflection lists what there is"),
+        ),
+        Unread::Compressed(words) => (
+            &reason::COMPRESSION_NOT_SUPPORTED,
+            format!("the request must come uncompressed: {words}"),
+        ),
+        Unread::TooLong(words) => (
+            &reason::MESSAGE_TOO_LONG,
+            format!("a message is too long (setting server.max_message_bytes): {words}"),
+        ),
+        Unread::Malformed(words) => (
+            &reason::MESSAGE_MALFORMED,
+            format!("the request is no protobuf message of its type: {words}"),
+        ),
     }
 }

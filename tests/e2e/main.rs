@@ -8,6 +8,7 @@ mod contexts;
 mod cross_environment;
 mod faults;
 mod policies;
+mod protocol;
 mod reflection;
 mod refusals;
 mod sessions;

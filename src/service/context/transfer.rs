@@ -44,9 +44,8 @@ pub(super) async fn upload_context_file(
         (Forwarded::Whole(size, sha256), _) => (size, sha256),
         (Forwarded::BrokenOff(status), _) => return Err(*status),
         (Forwarded::Refused, Ok(())) => {
-            return Err(Status::internal(
-                "the storage answered before the upload was complete",
-            ));
+            let what = "the storage answered before the upload was complete";
+            return Err(Failure::Internal(what).into());
         }
         (Forwarded::Refused, Err(_)) => (0, Vec::new()),
     };
