@@ -74,6 +74,7 @@ impl Gateway {
             syncs: Syncs::new(client.clone(), config.sync.patience),
             pace: config.sync.patience.pace,
             max_walk_entries: config.mapping.max_entries,
+            limits: config.limits,
             presets: Arc::new(config.presets),
             client,
         };

@@ -8,15 +8,12 @@ use tonic::{Request, Response, Status};
 
 use super::walk::{FoundFile, walk};
 use super::{Backend, deadline, shell, translate};
-use crate::domain::{Mapping, MountPath, NearMiss, Violations, near_misses, relative_to};
+use crate::domain::{Limits, Mapping, MountPath, NearMiss, Violations, near_misses, relative_to};
 use crate::proto::v1 as pb;
 use crate::proto::v1::mapping_policy_service_server as server;
 use crate::resilience::Deadline;
 use crate::status::Failure;
 
-const MAX_PATHS: usize = 1_000;
-const MAX_SAMPLES: usize = 20;
-const MAX_DISCREPANCIES: usize = 1_000;
 /// How many files of a session are asked for in one command: its output stays well below AGB's and our limits.
 const FILES_PER_COMMAND: usize = 2_000;
 
@@ -30,7 +27,7 @@ impl server::MappingPolicyService for MappingPolicyService {
         &self,
         request: Request<pb::ResolveMappingRequest>,
     ) -> Result<Response<pb::ResolveMappingResponse>, Status> {
-        let answer = resolve(&request.into_inner()).map_err(Failure::from)?;
+        let answer = resolve(&self.0.limits, &request.into_inner()).map_err(Failure::from)?;
         Ok(Response::new(answer))
     }
 
@@ -63,19 +60,23 @@ fn mapping(original: &str, target: &str, violations: &mut Violations) -> Option<
     })
 }
 
-fn resolve(request: &pb::ResolveMappingRequest) -> Result<pb::ResolveMappingResponse, Violations> {
+fn resolve(
+    limits: &Limits,
+    request: &pb::ResolveMappingRequest,
+) -> Result<pb::ResolveMappingResponse, Violations> {
     let mut violations = Violations::default();
     let mapping = mapping(
         &request.original_path,
         &request.target_path,
         &mut violations,
     );
-    if request.paths.is_empty() || request.paths.len() > MAX_PATHS {
-        let count = request.paths.len();
-        violations.add("paths", format!("must be 1 to {MAX_PATHS}, got {count}"));
+    if request.paths.is_empty() {
+        violations.add("paths", "is required and must not be empty");
     }
+    let max = limits.resolved_paths;
+    violations.check("paths", max.check("be", request.paths.len()));
     let mut resolved_paths = Vec::new();
-    for (index, path) in request.paths.iter().take(MAX_PATHS).enumerate() {
+    for (index, path) in request.paths.iter().take(max.value).enumerate() {
         let Some(mapping) = &mapping else { break };
         if let Some(target_path) =
             violations.check(&format!("paths[{index}]"), mapping.resolve(path))
@@ -120,7 +121,7 @@ async fn inspect(
         sample_paths: files
             .into_iter()
             .map(|file| file.path)
-            .take(MAX_SAMPLES)
+            .take(backend.limits.sample_paths.value)
             .collect(),
         near_misses: near_misses.into_iter().map(pb::NearMiss::from).collect(),
     })
@@ -169,7 +170,7 @@ async fn verify(
         .filter_map(|file| discrepancy(file, &mapping, &actual))
         .collect();
     let discrepancy_count = count(discrepancies.len());
-    discrepancies.truncate(MAX_DISCREPANCIES);
+    discrepancies.truncate(backend.limits.discrepancies.value);
     Ok(pb::VerifyMappingResponse {
         verified: discrepancies.is_empty(),
         file_count: count(expected.len()),

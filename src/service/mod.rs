@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tonic::{Request, Status};
 
 use crate::agb::{Client, Tools};
-use crate::domain::Preset;
+use crate::domain::{Limits, Preset};
 use crate::resilience::{Deadline, Pace};
 use crate::status::Failure;
 use crate::sync::Syncs;
@@ -47,6 +47,8 @@ pub struct Backend {
     pub pace: Pace,
     /// How many files and folders of a context one call looks at.
     pub max_walk_entries: usize,
+    /// How much callers may ask for.
+    pub limits: Limits,
     /// The presets of the configuration, by name.
     pub presets: Arc<BTreeMap<String, Preset>>,
 }

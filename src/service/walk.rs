@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::Backend;
 use super::context::list_page;
+use super::{Backend, page_token};
 use crate::agb::wire::ContextFileData;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-
-const PAGE_SIZE: u32 = 500;
 
 /// A file of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +27,7 @@ pub(super) async fn walk(
 ) -> Result<(), Failure> {
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
+    let page_size = page_token::number(backend.limits.file_pages.max);
     while let Some(folder) = folders.pop() {
         for page_number in 1.. {
             let page = list_page(
@@ -36,7 +35,7 @@ pub(super) async fn walk(
                 context_id,
                 &folder,
                 page_number,
-                PAGE_SIZE,
+                page_size,
                 deadline,
             )
             .await
@@ -65,7 +64,7 @@ pub(super) async fn walk(
                     return Ok(());
                 }
             }
-            let seen = u64::from(page_number) * u64::from(PAGE_SIZE);
+            let seen = u64::from(page_number) * u64::from(page_size);
             if count == 0 || seen >= u64::from(page.total) {
                 break;
             }

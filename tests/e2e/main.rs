@@ -7,6 +7,7 @@ mod commands;
 mod contexts;
 mod cross_environment;
 mod faults;
+mod limits;
 mod policies;
 mod protocol;
 mod reflection;

@@ -4,6 +4,7 @@ use agb_emulator::FaultAction;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::download_context_file_response::Payload as Sent;
 use agb_gateway::proto::v1::upload_context_file_request::Payload as Piece;
+use figment::Figment;
 use sha2::{Digest as _, Sha256};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
@@ -119,6 +120,42 @@ async fn an_upload_of_another_size_than_announced_writes_nothing() {
     let status = upload(&world, headless).await.unwrap_err();
     assert_eq!(wrong_fields(&status), ["header"]);
     assert_eq!(download(&world, &context_id).await.unwrap().1, b"old");
+}
+
+#[tokio::test]
+async fn no_message_of_a_stream_holds_more_than_the_setting_says() {
+    let settings = Figment::new().merge(("limits.max_piece_bytes", 1024));
+    let world = World::with_settings(settings).await;
+    let context_id = world.create_context("c").await;
+    let pieces = vec![header(&context_id, None), Piece::Data(vec![7; 1025])];
+    let status = upload(&world, pieces).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["data"]);
+    assert!(
+        status.message().contains("limits.max_piece_bytes"),
+        "{status:?}"
+    );
+    let pieces = std::iter::once(header(&context_id, None))
+        .chain(std::iter::repeat_n(Piece::Data(vec![7; 1024]), 9));
+    upload(&world, pieces.collect()).await.unwrap();
+    let request = pb::DownloadContextFileRequest {
+        context_id,
+        path: PATH.to_owned(),
+    };
+    let pieces = world
+        .contexts()
+        .download_context_file(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let sizes: Vec<_> = pieces
+        .filter_map(|piece| match piece.unwrap().payload.unwrap() {
+            Sent::Data(data) => Some(data.len()),
+            _ => None,
+        })
+        .collect()
+        .await;
+    assert_eq!(sizes.iter().sum::<usize>(), 9 * 1024);
+    assert!(sizes.iter().all(|size| *size <= 1024), "{sizes:?}");
 }
 
 #[tokio::test]

@@ -9,9 +9,6 @@ use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
-const DEFAULT_PAGE_SIZE: u32 = 50;
-const MAX_PAGE_SIZE: u32 = 500;
-
 /// A page of files as AGB tells it.
 pub(in crate::service) struct Page {
     pub(in crate::service) files: Vec<wire::ContextFileData>,
@@ -54,7 +51,7 @@ pub(super) async fn list_context_files(
     let page_size = violations
         .check(
             "page_size",
-            page_token::size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+            page_token::size(request.page_size, backend.limits.file_pages),
         )
         .unwrap_or_default();
     // AGB counts in pages, so the token holds for one size of page only.

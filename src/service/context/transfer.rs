@@ -10,10 +10,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::super::Backend;
-use super::super::incoming::{receive, wrong};
+use super::super::incoming::{check_piece, receive, wrong};
 use super::files::{download_url, failed, upload_url, validate};
 use crate::agb::Download;
-use crate::domain::Violations;
+use crate::domain::{Limits, Violations};
 use crate::proto::v1 as pb;
 use crate::proto::v1::download_context_file_response::Payload as Sent;
 use crate::proto::v1::upload_context_file_request::Payload as Received;
@@ -38,7 +38,10 @@ pub(super) async fn upload_context_file(
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let body = ReceiverStream::new(receiver);
     let put = backend.client.put_file(&url.url, body, size, deadline);
-    let (forwarded, put) = tokio::join!(forward(&mut pieces, sender, size, deadline), put);
+    let (forwarded, put) = tokio::join!(
+        forward(&mut pieces, sender, size, &backend.limits, deadline),
+        put
+    );
     // What broke the upload off explains more than the broken upload.
     let (size_bytes, sha256) = match (forwarded, &put) {
         (Forwarded::Whole(size, sha256), _) => (size, sha256),
@@ -74,6 +77,7 @@ async fn forward(
     pieces: &mut Streaming<pb::UploadContextFileRequest>,
     sender: mpsc::Sender<io::Result<Bytes>>,
     size: Option<u64>,
+    limits: &Limits,
     deadline: Deadline,
 ) -> Forwarded {
     let mut hash = Sha256::new();
@@ -87,6 +91,9 @@ async fn forward(
             Ok(None) => break Ok(()),
             Err(status) => break Err(status),
         };
+        if let Err(failure) = check_piece(&data, limits) {
+            break Err(failure.into());
+        }
         count += data.len() as u64;
         if size.is_some_and(|size| count > size) {
             break Err(wrong_size(size, count).into());
@@ -152,6 +159,8 @@ pub(super) async fn download_context_file(
         .map_err(|error| failed(error, "downloading the file", &context_id, &path))?;
     let sending = Sending {
         download,
+        rest: Bytes::new(),
+        piece_bytes: backend.limits.piece_bytes.value,
         next: Next::Header,
         hash: Sha256::new(),
         count: 0,
@@ -163,6 +172,9 @@ pub(super) async fn download_context_file(
 
 struct Sending {
     download: Download,
+    /// What has come and is not yet sent.
+    rest: Bytes,
+    piece_bytes: usize,
     next: Next,
     hash: Sha256,
     count: i64,
@@ -187,10 +199,14 @@ impl Sending {
                 })
             }
             Next::Data => {
-                let chunk = self.download.chunk().await;
-                let failed =
-                    |error| failed(error, "downloading the file", &self.context_id, &self.path);
-                if let Some(data) = chunk.map_err(failed)? {
+                if self.rest.is_empty() {
+                    let chunk = self.download.chunk().await;
+                    let failed =
+                        |error| failed(error, "downloading the file", &self.context_id, &self.path);
+                    self.rest = chunk.map_err(failed)?.unwrap_or_default();
+                }
+                let data = self.rest.split_to(self.rest.len().min(self.piece_bytes));
+                if !data.is_empty() {
                     self.hash.update(&data);
                     self.count += i64::try_from(data.len()).unwrap_or(i64::MAX);
                     Sent::Data(data.into())

@@ -16,7 +16,6 @@ use crate::status::Failure;
 const SECOND: Duration = Duration::from_secs(1);
 /// AGB's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The short names that AGB uses in some formats, and the MIME types that they stand for.
 const REPRESENTATIONS: [(&str, &str); 8] = [
@@ -41,7 +40,11 @@ pub(super) async fn run_code(
     let language = violations.check("language", language(&request.language));
     let timeout = violations.check(
         "timeout",
-        translate::duration(request.timeout.as_ref(), SECOND..=MAX_TIMEOUT, SECOND),
+        translate::duration_up_to(
+            backend.limits.tool_timeout,
+            request.timeout.as_ref(),
+            SECOND,
+        ),
     );
     violations.into_result()?;
     let timeout = timeout.flatten().unwrap_or(DEFAULT_TIMEOUT);

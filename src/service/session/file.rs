@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use super::super::incoming::{receive, wrong};
+use super::super::incoming::{check_piece, receive, wrong};
 use super::super::{Backend, shell, translate};
 use super::tools::text_of;
 use crate::agb::ToolCall;
@@ -18,9 +18,6 @@ use crate::proto::v1::read_file_response::Payload as Sent;
 use crate::proto::v1::write_file_request::Payload as Received;
 use crate::resilience::Deadline;
 use crate::status::Failure;
-
-/// The size of a piece in AGB's SDK: what its tools are known to take.
-const PIECE: usize = 50 * 1024;
 
 pub(super) async fn list_directory(
     backend: &Backend,
@@ -167,7 +164,8 @@ impl Reading {
     }
 
     async fn data(&mut self) -> Result<Vec<u8>, Failure> {
-        let length = (self.end - self.offset).min(PIECE as u64);
+        let piece = self.backend.limits.session_piece_bytes.value;
+        let length = (self.end - self.offset).min(piece as u64);
         let arguments = json!({
             "path": self.path, "offset": self.offset, "length": length, "format": "binary",
         });
@@ -262,9 +260,10 @@ impl Writing<'_> {
                     return Err(wrong("header", "must come only once").into());
                 }
             };
+            check_piece(&data, &self.backend.limits)?;
             hash.update(&data);
             count += i64::try_from(data.len()).unwrap_or(i64::MAX);
-            for piece in data.chunks(PIECE) {
+            for piece in data.chunks(self.backend.limits.session_piece_bytes.value) {
                 self.append(piece).await?;
             }
         }

@@ -15,7 +15,6 @@ use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 pub(super) async fn list_tools(
     backend: &Backend,
@@ -63,9 +62,9 @@ pub(super) async fn call_tool(
     violations.check("name", translate::identifier(&request.name));
     let timeout = violations.check(
         "timeout",
-        translate::duration(
+        translate::duration_up_to(
+            backend.limits.tool_timeout,
             request.timeout.as_ref(),
-            MILLISECOND..=MAX_TIMEOUT,
             MILLISECOND,
         ),
     );
