@@ -18,7 +18,7 @@ pub use context::{Context, ContextState};
 pub use labels::{Labels, RESERVED_PREFIX as RESERVED_LABEL_PREFIX};
 pub use limits::{Limit, Limits, PageSizes};
 pub use mapping::{Mapping, NearMiss, near_misses, relative_to};
-pub use path::{MountPath, absolute_path};
+pub use path::{MountPath, absolute_path, file_path};
 pub use session::{Session, SessionState};
 pub use sync_policy::{
     BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,

@@ -334,6 +334,64 @@ async fn a_write_that_breaks_off_leaves_the_file_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_write_whose_caller_leaves_changes_nothing_and_leaves_nothing_behind() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let header = Write::Header(pb::WriteFileHeader {
+        session_id: session_id.clone(),
+        path: "/tmp/file".to_owned(),
+        mode: 0,
+    });
+    for payload in [header, Write::Data(b"half".to_vec())] {
+        let payload = Some(payload);
+        let message = pb::WriteFileRequest { payload };
+        sender.send(message).await.unwrap();
+    }
+    let mut sessions = world.sessions();
+    let call = tokio::spawn(async move {
+        let request = within(tokio_stream::wrappers::ReceiverStream::new(receiver));
+        sessions.write_file(request).await
+    });
+    // The part is made by one call of a tool, filled by the next, and removed by a third.
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(10));
+    while world.emulator.request_count("callTool") < 2 {
+        pause.tick().await;
+    }
+    call.abort();
+    while world.run(&session_id, "ls -A /tmp").await != "" {
+        pause.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn a_write_keeps_the_mode_of_a_file_and_does_not_go_into_a_folder() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    world
+        .run(
+            &session_id,
+            "mkdir /tmp/folder && touch /tmp/script && chmod 750 /tmp/script",
+        )
+        .await;
+    let overwrite = pb::WriteMode::Overwrite;
+    write(&world, &session_id, "/tmp/script", overwrite, &[b"new"])
+        .await
+        .unwrap();
+    let mode = world.run(&session_id, "stat -c %a /tmp/script").await;
+    assert_eq!(mode, "750\n");
+    let status = write(&world, &session_id, "/tmp/folder", overwrite, &[b"new"])
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "AGB_TOOL_FAILED");
+    assert_eq!(world.run(&session_id, "ls -A /tmp/folder").await, "");
+    let status = write(&world, &session_id, "/tmp/folder/", overwrite, &[b"new"])
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["header.path"]);
+}
+
+#[tokio::test]
 async fn a_directory_is_listed() {
     let world = World::start().await;
     let session_id = session(&world).await;

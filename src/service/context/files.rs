@@ -4,7 +4,7 @@ use secrecy::ExposeSecret as _;
 
 use super::super::{Backend, page_token, translate};
 use crate::agb::{self, wire};
-use crate::domain::{Violations, absolute_path};
+use crate::domain::{Violations, absolute_path, file_path};
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
@@ -115,7 +115,10 @@ pub(super) async fn create_upload_url(
     request: &pb::CreateUploadUrlRequest,
     deadline: Deadline,
 ) -> Result<pb::CreateUploadUrlResponse, Failure> {
-    validate(&request.context_id, &request.path)?;
+    let mut violations = Violations::default();
+    violations.check("context_id", translate::identifier(&request.context_id));
+    violations.check("path", file_path(&request.path));
+    violations.into_result()?;
     let data = upload_url(backend, &request.context_id, &request.path, deadline).await?;
     Ok(pb::CreateUploadUrlResponse {
         url: data.url.expose_secret().to_owned(),
