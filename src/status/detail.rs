@@ -20,16 +20,17 @@ pub const ERROR_DOMAIN: &str = "agb-gateway";
 
 const SYNC_STATUS_TYPE_URL: &str = "type.googleapis.com/agb.gateway.v1.SyncStatus";
 /// Statuses travel in HTTP/2 trailers, of which common clients take about 8 KiB: what callers or AGB wrote is cut.
-const MAX_MESSAGE_CHARS: usize = 800;
+const MAX_MESSAGE_BYTES: usize = 1_600;
 const MAX_VIOLATIONS: usize = 10;
-const MAX_DETAIL_CHARS: usize = 120;
+const MAX_DETAIL_BYTES: usize = 120;
+const MAX_NAME_BYTES: usize = 512;
 const MAX_SYNC_STATUS_BYTES: usize = 3_000;
 
 pub(super) fn invalid(violations: &Violations) -> Status {
     let mut details = ErrorDetails::new();
     for violation in violations.iter().take(MAX_VIOLATIONS) {
-        let field = shortened(&violation.field, MAX_DETAIL_CHARS);
-        let description = shortened(&violation.description, MAX_DETAIL_CHARS);
+        let field = shortened(&violation.field, MAX_DETAIL_BYTES);
+        let description = shortened(&violation.description, MAX_DETAIL_BYTES);
         details.add_bad_request_violation(field, description);
     }
     build(
@@ -57,9 +58,10 @@ pub(super) fn build(
         details.set_retry_info(Some(delay));
     }
     if let Some(resource) = resource {
-        details.set_resource_info(resource.kind(), resource.name(), resource.owner(), "");
+        let name = shortened(resource.name(), MAX_NAME_BYTES);
+        details.set_resource_info(resource.kind(), name, resource.owner(), "");
     }
-    let message = shortened(message, MAX_MESSAGE_CHARS);
+    let message = cut(message, MAX_MESSAGE_BYTES, percent_encoded_len);
     let status = Status::with_error_details(row.reason.code, message, details);
     match report {
         Some(report) => with_sync_status(&status, report),
@@ -90,17 +92,35 @@ fn short_sync_status(report: &Report) -> pb::SyncStatus {
         pb::SyncTaskState::Succeeded => 2,
     });
     for task in &mut short.tasks {
-        task.error_message = shortened(&task.error_message, MAX_DETAIL_CHARS);
+        task.error_message = shortened(&task.error_message, MAX_DETAIL_BYTES);
     }
     while short.encoded_len() > MAX_SYNC_STATUS_BYTES && short.tasks.pop().is_some() {}
     short
 }
 
-/// At most so many characters of a text, with a mark where it was cut.
-fn shortened(text: &str, max_chars: usize) -> String {
-    match text.char_indices().nth(max_chars) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}… (cut)", &text[..end]),
+/// At most so many bytes of a text, with a mark where it was cut.
+fn shortened(text: &str, max_bytes: usize) -> String {
+    cut(text, max_bytes, char::len_utf8)
+}
+
+/// As much of a text as takes so many bytes on the wire, with a mark where it was cut.
+fn cut(text: &str, max_bytes: usize, wire_bytes: impl Fn(char) -> usize) -> String {
+    let mut bytes = 0;
+    for (end, char) in text.char_indices() {
+        bytes += wire_bytes(char);
+        if bytes > max_bytes {
+            return format!("{}… (cut)", &text[..end]);
+        }
+    }
+    text.to_owned()
+}
+
+/// How gRPC writes a message: letters, digits and most signs as they are, everything else as three bytes for each.
+fn percent_encoded_len(char: char) -> usize {
+    if char.is_ascii_graphic() && !"\"#%<>`?{}".contains(char) {
+        1
+    } else {
+        3 * char.len_utf8()
     }
 }
 
@@ -115,7 +135,7 @@ pub(super) fn set_agb(details: &mut ErrorDetails, error: &agb::Error) {
             refusal.http_status.to_string(),
         );
         if !refusal.code.is_empty() {
-            let code = shortened(&refusal.code, MAX_DETAIL_CHARS);
+            let code = shortened(&refusal.code, MAX_DETAIL_BYTES);
             metadata.insert("agb_code".to_owned(), code);
         }
     }
@@ -125,7 +145,7 @@ pub(super) fn set_agb(details: &mut ErrorDetails, error: &agb::Error) {
 
 pub(super) fn set_request_id(details: &mut ErrorDetails, request_id: &str) {
     if !request_id.is_empty() {
-        details.set_request_info(request_id, "");
+        details.set_request_info(shortened(request_id, MAX_DETAIL_BYTES), "");
     }
 }
 

@@ -110,7 +110,7 @@ fn every_row_keeps_to_what_a_trailer_holds() {
         token: Some("t".repeat(1_000)),
         look_count: 1,
     };
-    let statuses: [Status; 3] = [
+    let statuses: [Status; 4] = [
         Failure::from(violations).into(),
         Failure::Tool {
             message: long.clone(),
@@ -122,19 +122,37 @@ fn every_row_keeps_to_what_a_trailer_holds() {
                 outcome: Outcome::Failed,
                 report: Some(Box::new(report)),
             }),
-            doing: "testing".to_owned(),
-            resource: None,
+            doing: long.clone(),
+            resource: Some(Resource::Context("x".repeat(4096))),
         }
+        .into(),
+        Failure::agb(
+            agb::Error::refused(
+                &operation::GET_CONTEXT,
+                Refusal {
+                    code: long.clone(),
+                    message: long.clone(),
+                    request_id: long.clone(),
+                    ..Refusal::default()
+                },
+            ),
+            " ".repeat(5_000),
+            Some(Resource::ContextFile {
+                context_id: "c".repeat(255),
+                path: "ü".repeat(2_000),
+            }),
+        )
         .into(),
     ];
     for status in &statuses {
-        // On the wire the message is percent-encoded and the details are base64.
-        let message = status
-            .message()
-            .bytes()
-            .map(|byte| if byte.is_ascii() { 1 } else { 3 });
-        let size = message.sum::<usize>() + status.details().len() * 4 / 3;
-        assert!(size < 11_000, "{size}: {}", status.message());
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).unwrap();
+        // HTTP/2 counts 32 bytes beside each header's own.
+        let size: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 32)
+            .sum();
+        assert!(size < 8 * 1024, "{size}: {}", status.message());
     }
     let encoded = tonic_types::pb::Status::decode(statuses[2].details()).unwrap();
     let any = encoded.details.last().unwrap();
