@@ -64,7 +64,7 @@ pub(super) async fn run_code(
 
 /// AGB's name of a language. The error is the rule that the caller's breaks.
 fn language(language: &str) -> Result<&'static str, String> {
-    match language.to_ascii_lowercase().as_str() {
+    match language.trim().to_ascii_lowercase().as_str() {
         "" => Err("is required and must not be empty".to_owned()),
         "python" | "py" | "python3" => Ok("python"),
         "javascript" | "js" | "node" | "nodejs" => Ok("javascript"),
@@ -79,12 +79,17 @@ fn language(language: &str) -> Result<&'static str, String> {
 /// Reads the tool's answer: `{result, stdout, stderr, …}`, `{results, logs, error, …}`, or a bare text.
 fn answer(text: &str) -> pb::RunCodeResponse {
     match serde_json::from_str::<Value>(text) {
+        // What the code itself wrote may be an object too, with fields of these names.
         Ok(Value::Object(told))
-            if told.contains_key("result") || told.contains_key("executionError") =>
+            if told.get("result").is_some_and(Value::is_array)
+                || told.contains_key("executionError") =>
         {
             new_format(&told)
         }
-        Ok(Value::Object(told)) if told.contains_key("results") || told.contains_key("logs") => {
+        Ok(Value::Object(told))
+            if told.get("results").is_some_and(Value::is_array)
+                || told.get("logs").is_some_and(Value::is_object) =>
+        {
             rich_format(&told)
         }
         _ => pb::RunCodeResponse {
@@ -225,7 +230,13 @@ mod tests {
         assert_eq!(rich.results[0].representations["image/png"], "QQ==");
         assert_eq!(rich.error.unwrap().name, "ZeroDivisionError");
 
-        for text in ["hello", "{}", "[1]"] {
+        for text in [
+            "hello",
+            "{}",
+            "[1]",
+            r#"{"result": 42}"#,
+            r#"{"results": "none", "logs": 1}"#,
+        ] {
             assert_eq!(answer(text).stdout, [text]);
         }
     }
@@ -238,7 +249,7 @@ mod tests {
 
     #[test]
     fn languages_go_by_all_of_agb_s_names() {
-        assert_eq!(language("Python3"), Ok("python"));
+        assert_eq!(language(" Python3 "), Ok("python"));
         assert_eq!(language("NODE"), Ok("javascript"));
         assert!(language("cobol").unwrap_err().contains("python"));
         assert!(language("").unwrap_err().contains("required"));
