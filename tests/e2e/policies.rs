@@ -298,7 +298,7 @@ async fn an_inspection_counts_what_is_there_and_names_what_comes_near() {
 
 #[tokio::test]
 async fn a_verification_names_what_is_missing_differs_or_cannot_be_read() {
-    use pb::MappingDiscrepancyKind::{Missing, SizeDiffers};
+    use pb::MappingDiscrepancyKind::{Missing, SizeDiffers, Unreadable};
     let world = World::start().await;
     let context_id = with_file(&world).await;
     let access = vec![mapped(&context_id, "/home/data", "/tmp/mapping")];
@@ -347,5 +347,71 @@ async fn a_verification_names_what_is_missing_differs_or_cannot_be_read() {
             ("/home/data/a.txt", Missing, None),
             ("/home/data/deep/b.txt", SizeDiffers, Some(4)),
         ]
+    );
+    let kinds = || async {
+        let answer = verify().await;
+        assert!(!answer.verified);
+        let found = answer.discrepancies.iter();
+        found
+            .map(|found| {
+                (
+                    found.target_path.clone(),
+                    found.kind(),
+                    found.actual_size_bytes,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let deep = "/home/data/deep/b.txt".to_owned();
+    let missing = ("/home/data/a.txt".to_owned(), Missing, None);
+    for closed in ["/home/data/deep/b.txt", "/home/data/deep"] {
+        world.run(&session_id, &format!("chmod 000 {closed}")).await;
+        let expected = [missing.clone(), (deep.clone(), Unreadable, None)];
+        assert_eq!(kinds().await, expected, "{closed}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_context_holds_nothing_nothing_has_arrived() {
+    let world = World::start().await;
+    let context_id = with_file(&world).await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    let request = pb::VerifyMappingRequest {
+        session_id,
+        context_id,
+        original_path: "/tmp/maping".to_owned(),
+        target_path: "/home/data".to_owned(),
+    };
+    let answer = mappings(&world).verify_mapping(within(request)).await;
+    let answer = answer.unwrap().into_inner();
+    assert_eq!((answer.verified, answer.file_count), (false, 0));
+}
+
+#[tokio::test]
+async fn no_more_files_are_looked_at_than_the_setting_says() {
+    let settings = Figment::new().merge(("mapping.max_entries", 5));
+    let world = World::with_settings(settings).await;
+    let context_id = with_file(&world).await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    world
+        .run(
+            &session_id,
+            "mkdir /home/data && cd /home/data && touch 1 2 3 4 5 6",
+        )
+        .await;
+    let request = pb::VerifyMappingRequest {
+        session_id,
+        context_id: context_id.clone(),
+        original_path: "/tmp/mapping".to_owned(),
+        target_path: "/home/data".to_owned(),
+    };
+    let status = mappings(&world)
+        .verify_mapping(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LIMIT_EXCEEDED");
+    assert!(
+        status.message().contains("files of the session"),
+        "{status:?}"
     );
 }
