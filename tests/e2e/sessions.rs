@@ -6,6 +6,7 @@ use std::time::Duration;
 use agb_emulator::{FaultAction, SyncDirection};
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
+use figment::Figment;
 use tonic::{Code, Status};
 
 use crate::support::{CODE_IMAGE, World, mount, reason, seconds, sync_status, within};
@@ -159,6 +160,32 @@ async fn browser_data_is_mounted_as_agb_s_sdk_does() {
         policy(2)["bwList"]["whiteLists"][2]["path"],
         "/Default/Cookies-journal"
     );
+}
+
+#[tokio::test]
+async fn browser_data_need_not_be_uploaded() {
+    let world = World::start().await;
+    let browser_context = pb::BrowserContext {
+        context_id: world.create_context("data").await,
+        auto_upload: Some(false),
+        ..pb::BrowserContext::default()
+    };
+    let request = pb::CreateSessionRequest {
+        image_id: "agb-browser-use-1".to_owned(),
+        browser_context: Some(browser_context),
+        ..pb::CreateSessionRequest::default()
+    };
+    create(&world, request).await.unwrap();
+    let requests = world.emulator.requests();
+    let request = requests
+        .iter()
+        .find(|request| request.operation == "createSession")
+        .unwrap();
+    let text = request.body["persistenceDataList"][0]["policy"]
+        .as_str()
+        .unwrap();
+    let policy: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(policy["uploadPolicy"]["autoUpload"], false);
 }
 
 #[tokio::test]
@@ -342,6 +369,33 @@ async fn a_session_whose_upload_fails_is_not_deleted_unless_forced() {
     };
     let answer = world.delete_session(request).await.unwrap();
     assert_eq!(answer.sync_status.unwrap().state(), pb::SyncState::Failed);
+}
+
+#[tokio::test]
+async fn a_forced_deletion_keeps_time_for_the_release_when_the_upload_hangs() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let session = world
+        .create_session(CODE_IMAGE, vec![mount(&context, "/home/data")])
+        .await;
+    let stall = FaultAction::StallSyncTask { direction: None };
+    world.inject("SyncContext", 1, stall);
+    let settings = Figment::new()
+        .merge(("server.max_deadline", "8s"))
+        .merge(("server.default_deadline", "8s"));
+    let (_gateway, channel) = world.replica_with(settings).await;
+    let request = pb::DeleteSessionRequest {
+        sync_contexts: true,
+        delete_despite_failed_sync: true,
+        ..delete(&session)
+    };
+    let answer = SessionServiceClient::new(channel)
+        .delete_session(within(request))
+        .await
+        .unwrap();
+    let known = answer.into_inner().sync_status.unwrap();
+    assert_eq!(known.state(), pb::SyncState::Running);
+    until_gone(&world, &session).await;
 }
 
 #[tokio::test]

@@ -49,7 +49,12 @@ impl World {
 
     /// Another gateway in front of the same AGB, which knows nothing of the first one.
     pub(crate) async fn replica(&self) -> (Gateway, Channel) {
-        start_gateway(&self.emulator, Figment::new()).await
+        self.replica_with(Figment::new()).await
+    }
+
+    /// Another gateway in front of the same AGB, with settings of its own.
+    pub(crate) async fn replica_with(&self, settings: Figment) -> (Gateway, Channel) {
+        start_gateway(&self.emulator, settings).await
     }
 
     /// Another gateway, which gives every call one second. With a deadline of the client's own it would be a race which of the
