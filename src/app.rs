@@ -153,6 +153,8 @@ impl Gateway {
             .set_service_status(WHOLE_SERVER, ServingStatus::NotServing)
             .await;
         self.drain.send_replace(true);
+        // Ends the streams of those who watch its health, once they have heard; they would never end by themselves.
+        self.health.clear_service_status(WHOLE_SERVER).await;
         let drain = async {
             let ended = (&mut self.serving).await;
             self.background.finished().await;

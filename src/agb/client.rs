@@ -416,6 +416,37 @@ mod tests {
         pairs.iter().map(owned).collect()
     }
 
+    fn client(endpoint: &str) -> Client {
+        Client::try_new(ClientConfig {
+            endpoint: Endpoint::try_new(endpoint).unwrap(),
+            api_key: "hunter2".into(),
+            request_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_millis(50),
+            pool_idle_timeout: Duration::from_secs(1),
+            max_response_bytes: 1,
+            session_link_domains: Vec::new(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_key_is_not_printed_with_the_client_s_headers() {
+        let printed = format!("{:?}", client("https://agb"));
+        assert!(printed.contains("Sensitive"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_come_about_in_time_was_not_sent() {
+        // It takes the connection, and never says a word of TLS.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(&format!("https://{}", silent.local_addr().unwrap()));
+        let call = super::super::wire::GetSession { session_id: "s" };
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let error = client.call(&call, deadline).await.unwrap_err();
+        assert!(error.is_not_sent(), "{error}");
+    }
+
     #[test]
     fn a_parser_s_message_loses_what_it_quotes() {
         assert_eq!(

@@ -173,6 +173,19 @@ async fn answers_that_are_not_agb_s_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_call_that_agb_leaves_unanswered_ends_with_the_timeout_of_one_call() {
+    let settings = Figment::new().merge(("agb.request_timeout", "1s"));
+    let world = World::with_settings(settings).await;
+    world.inject("ListContexts", 1, FaultAction::Delay { delay_ms: 600_000 });
+    let status = list(&world).await.unwrap_err();
+    assert_eq!(reason(&status), "AGB_UNREACHABLE", "{status:?}");
+    assert!(
+        status.message().contains("no answer within 1s"),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_throttled_call_tells_how_long_to_wait() {
     let world = World::start().await;
     let body = r#"{"success": false, "code": "Throttling", "requestId": "r-429"}"#;
