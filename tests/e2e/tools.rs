@@ -175,6 +175,43 @@ async fn a_session_that_another_replica_made_is_asked_for_its_link_once() {
 }
 
 #[tokio::test]
+async fn a_link_that_cannot_be_reached_is_not_tried_again() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let told = serde_json::json!({"success": true, "data": {
+        "sessionId": session_id, "linkUrl": format!("http://{address}"), "token": "t",
+        "toolList": [{"name": "shell", "server": "s"}],
+    }});
+    let fault = FaultAction::Respond {
+        status: 200,
+        body: told.to_string(),
+        headers: std::collections::BTreeMap::new(),
+    };
+    world.inject("getSession", 1, fault);
+    let (_gateway, channel) = world.replica().await;
+    let mut sessions =
+        agb_gateway::proto::v1::session_service_client::SessionServiceClient::new(channel);
+    let mut execute = async || {
+        let request = pb::ExecuteCommandRequest {
+            session_id: session_id.clone(),
+            command: "true".to_owned(),
+            timeout: Some(seconds(20)),
+            ..pb::ExecuteCommandRequest::default()
+        };
+        sessions.execute_command(within(request)).await.unwrap();
+    };
+    execute().await;
+    let open = std::net::TcpListener::bind(address).unwrap();
+    open.set_nonblocking(true).unwrap();
+    execute().await;
+    assert!(open.accept().is_err(), "the link was tried again");
+    assert_eq!(world.emulator.request_count("mcp"), 2);
+}
+
+#[tokio::test]
 async fn a_tool_call_whose_answer_is_lost_is_not_repeated() {
     let world = World::start().await;
     let session_id = session(&world).await;
