@@ -16,6 +16,9 @@ use super::operation::Operation;
 use super::wire::{Call, Envelope, Page};
 use crate::resilience::Deadline;
 
+/// The longest wait that AGB may ask callers for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
 /// How to reach AGB.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -266,6 +269,8 @@ impl Client {
         envelope: Envelope,
     ) -> Error {
         let retry_after = header_text(headers, "retry-after").parse().ok();
+        let retry_after =
+            retry_after.map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
         // Behind a 200 that is no success, the envelope tells the status that was meant.
         let meant = envelope.http_status.filter(|_| status == StatusCode::OK);
         self.refused(
@@ -275,7 +280,7 @@ impl Client {
                 message: envelope.message,
                 code: envelope.code,
                 request_id: envelope.request_id,
-                retry_after: retry_after.map(Duration::from_secs),
+                retry_after,
             },
         )
     }

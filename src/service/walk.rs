@@ -43,8 +43,8 @@ pub(super) async fn walk(
                 let resource = Resource::Context(context_id.to_owned());
                 Failure::agb(error, "listing the files of the context", Some(resource))
             })?;
-            let count = page.files.len();
-            entries += count;
+            let next = !page.files.is_empty() && page.has_next(page_number, page_size);
+            entries += page.files.len();
             if entries > backend.max_walk_entries {
                 return Err(Failure::LimitExceeded {
                     what: "files and folders of the context that one call looks at".to_owned(),
@@ -64,8 +64,7 @@ pub(super) async fn walk(
                     return Ok(());
                 }
             }
-            let seen = u64::from(page_number) * u64::from(page_size);
-            if count == 0 || seen >= u64::from(page.total) {
+            if !next {
                 break;
             }
         }

@@ -15,6 +15,17 @@ pub(in crate::service) struct Page {
     pub(in crate::service) total: u32,
 }
 
+impl Page {
+    /// Whether there are more pages after this one. Where AGB does not count, a page that is full may not be the last.
+    pub(in crate::service) fn has_next(&self, page_number: u32, page_size: u32) -> bool {
+        let full = u64::try_from(self.files.len()).is_ok_and(|count| count >= page_size.into());
+        match self.total {
+            0 => full,
+            total => u64::from(page_number) * u64::from(page_size) < u64::from(total),
+        }
+    }
+}
+
 pub(in crate::service) async fn list_page(
     backend: &Backend,
     context_id: &str,
@@ -75,9 +86,8 @@ pub(super) async fn list_context_files(
         let resource = Resource::Context(request.context_id.clone());
         Failure::agb(error, "listing the files of the context", Some(resource))
     })?;
-    let more = u64::from(page_number) * u64::from(page_size) < u64::from(page.total);
-    let next = if more {
-        (page_number + 1).to_string()
+    let next = if page.has_next(page_number, page_size) {
+        page_number.saturating_add(1).to_string()
     } else {
         String::new()
     };

@@ -113,7 +113,7 @@ pub(super) async fn init_browser(
     let answer = backend.client.call(&call, deadline).await;
     let answer = answer.map_err(failed("starting the browser", &request.session_id))?;
     Ok(pb::InitBrowserResponse {
-        port: answer.data.port.unwrap_or_default().into(),
+        port: answer.data.port.parse::<u16>().unwrap_or_default().into(),
     })
 }
 

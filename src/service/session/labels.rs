@@ -116,7 +116,9 @@ pub(super) async fn list_sessions(
     let most = page_token::number(backend.limits.pages.max);
     while left > 0 {
         let skipped = pages.get(left.min(most), token.as_deref()).await?;
-        left -= left.min(most);
+        // AGB may give less than it was asked for.
+        let given = u32::try_from(skipped.data.len()).unwrap_or(u32::MAX);
+        left = left.saturating_sub(given);
         if skipped.page.next_token.is_empty() {
             return Ok(pb::ListSessionsResponse {
                 total_size: size(skipped.page.total),
