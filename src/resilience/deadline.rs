@@ -32,6 +32,7 @@ impl Deadline {
 
     /// A deadline that comes earlier, so that a part of the time is left for what has to be done afterwards: so many parts of
     /// a hundred, and no more than `max`.
+    #[must_use]
     pub fn reserving(self, percent: u32, max: Duration) -> Self {
         let reserve = (self.remaining() * percent / 100).min(max);
         Self(self.0.checked_sub(reserve).unwrap_or(self.0))

@@ -7,6 +7,8 @@ use std::time::Duration;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
+use tokio::task::JoinHandle;
+use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -81,6 +83,30 @@ fn serve_with(world: &World, settings: &[(&str, &str)]) -> (Running, std::net::S
     // Somebody has to go on reading, or the program would block at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     (running, address)
+}
+
+/// A call that has begun at the gateway, and ends when there is a file `/tmp/end` in the session.
+async fn held_call(
+    world: &World,
+    session_id: &str,
+    gateway: std::net::SocketAddr,
+) -> JoinHandle<Result<String, Status>> {
+    let channel = connect(gateway).await;
+    let request = pb::ExecuteCommandRequest {
+        session_id: session_id.to_owned(),
+        command: "touch /tmp/started; while [ ! -e /tmp/end ]; do sleep 0.01; done; echo done"
+            .to_owned(),
+        timeout: Some(seconds(50)),
+        ..pb::ExecuteCommandRequest::default()
+    };
+    let call = tokio::spawn(async move {
+        let mut sessions = SessionServiceClient::new(channel);
+        let answer = sessions.execute_command(within(request)).await?;
+        Ok(answer.into_inner().stdout)
+    });
+    let started = "while [ ! -e /tmp/started ]; do sleep 0.01; done";
+    world.run(session_id, started).await;
+    call
 }
 
 #[test]
@@ -171,22 +197,7 @@ async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
     let world = World::start().await;
     let session = world.create_session(CODE_IMAGE, vec![]).await;
     let (mut running, address) = serve(&world);
-    let channel = connect(address).await;
-    let request = pb::ExecuteCommandRequest {
-        session_id: session.clone(),
-        command: "touch /tmp/started; while [ ! -e /tmp/end ]; do sleep 0.01; done; echo done"
-            .to_owned(),
-        timeout: Some(seconds(30)),
-        ..pb::ExecuteCommandRequest::default()
-    };
-    let call = tokio::spawn(async move {
-        SessionServiceClient::new(channel)
-            .execute_command(within(request))
-            .await
-    });
-    world
-        .run(&session, "while [ ! -e /tmp/started ]; do sleep 0.01; done")
-        .await;
+    let call = held_call(&world, &session, address).await;
     running.terminate();
     let mut pause = tokio::time::interval(Duration::from_millis(10));
     while tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -194,7 +205,7 @@ async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
     }
     assert!(!call.is_finished());
     world.run(&session, "touch /tmp/end").await;
-    assert_eq!(call.await.unwrap().unwrap().into_inner().stdout, "done\n");
+    assert_eq!(call.await.unwrap().unwrap(), "done\n");
     let exit = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
     assert!(exit.await.unwrap().success());
 }
@@ -205,21 +216,7 @@ async fn a_drain_ends_with_its_timeout_whatever_still_runs() {
     let session = world.create_session(CODE_IMAGE, vec![]).await;
     let timeout = [("AGB_GATEWAY_SERVER__DRAIN_TIMEOUT", "100ms")];
     let (mut running, address) = serve_with(&world, &timeout);
-    let channel = connect(address).await;
-    let request = pb::ExecuteCommandRequest {
-        session_id: session.clone(),
-        command: "touch /tmp/started; while [ ! -e /tmp/end ]; do sleep 0.01; done".to_owned(),
-        timeout: Some(seconds(50)),
-        ..pb::ExecuteCommandRequest::default()
-    };
-    let call = tokio::spawn(async move {
-        SessionServiceClient::new(channel)
-            .execute_command(within(request))
-            .await
-    });
-    world
-        .run(&session, "while [ ! -e /tmp/started ]; do sleep 0.01; done")
-        .await;
+    let call = held_call(&world, &session, address).await;
     running.terminate();
     let exit = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
     // The command goes on until it is told to end, so only the timeout can have ended the program.

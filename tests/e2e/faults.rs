@@ -214,7 +214,7 @@ async fn no_caller_is_told_to_wait_for_more_than_an_hour() {
     world.inject("ListContexts", 1, fault);
     let details = list(&world).await.unwrap_err().get_error_details();
     let delay = details.retry_info().unwrap().retry_delay;
-    assert_eq!(delay, Some(Duration::from_secs(3600)));
+    assert_eq!(delay, Some(Duration::from_hours(1)));
 }
 
 #[tokio::test]

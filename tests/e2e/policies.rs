@@ -146,11 +146,7 @@ async fn a_session_takes_a_preset_with_single_fields_changed() {
         ..mount(&context, "/home/data")
     };
     world.create_session(CODE_IMAGE, vec![context_sync]).await;
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     let text = request.body["persistenceDataList"][0]["policy"]
         .as_str()
         .unwrap();

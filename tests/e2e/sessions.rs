@@ -92,11 +92,7 @@ async fn a_session_is_created_with_everything_that_was_asked_for() {
         answer.sync_status.unwrap().state(),
         pb::SyncState::Succeeded
     );
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     assert_eq!(request.query["imageId"], CODE_IMAGE);
     assert_eq!(request.body["labels"], r#"{"purpose":"test"}"#);
     assert_eq!(request.body["mcpPolicyId"], "policy-1");
@@ -130,11 +126,7 @@ async fn browser_data_is_mounted_as_agb_s_sdk_does() {
     )
     .await
     .unwrap();
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     let mounts = request.body["persistenceDataList"].as_array().unwrap();
     let paths: Vec<_> = mounts
         .iter()
@@ -176,11 +168,7 @@ async fn browser_data_need_not_be_uploaded() {
         ..pb::CreateSessionRequest::default()
     };
     create(&world, request).await.unwrap();
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     let text = request.body["persistenceDataList"][0]["policy"]
         .as_str()
         .unwrap();

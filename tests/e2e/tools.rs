@@ -396,7 +396,7 @@ async fn a_write_whose_caller_leaves_changes_nothing_and_leaves_nothing_behind()
         pause.tick().await;
     }
     call.abort();
-    while world.run(&session_id, "ls -A /tmp").await != "" {
+    while !world.run(&session_id, "ls -A /tmp").await.is_empty() {
         pause.tick().await;
     }
 }

@@ -307,9 +307,7 @@ async fn delete_context(
     deadline: Deadline,
 ) -> Result<(), Failure> {
     let id = &request.context_id;
-    let mut violations = Violations::default();
-    violations.check("context_id", translate::identifier(id));
-    violations.into_result()?;
+    translate::sole_identifier("context_id", id)?;
     match backend
         .client
         .call(&wire::DeleteContext { id }, deadline)

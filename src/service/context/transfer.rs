@@ -252,16 +252,16 @@ impl Sending {
                     self.rest = chunk.map_err(failed)?.unwrap_or_default();
                 }
                 let data = self.rest.split_to(self.rest.len().min(self.piece_bytes));
-                if !data.is_empty() {
-                    self.hash.update(&data);
-                    self.count += i64::try_from(data.len()).unwrap_or(i64::MAX);
-                    Sent::Data(data.into())
-                } else {
+                if data.is_empty() {
                     self.next = Next::End;
                     Sent::Trailer(pb::DownloadContextFileTrailer {
                         size_bytes: self.count,
                         sha256: self.hash.clone().finalize().to_vec(),
                     })
+                } else {
+                    self.hash.update(&data);
+                    self.count += i64::try_from(data.len()).unwrap_or(i64::MAX);
+                    Sent::Data(data.into())
                 }
             }
             Next::End => return Ok(None),

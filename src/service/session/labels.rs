@@ -14,9 +14,7 @@ pub(super) async fn keep_session_alive(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<(), Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let call = wire::RefreshSessionIdleTime { session_id };
     let answer = backend.client.call(&call, deadline).await;
     answer
@@ -56,9 +54,7 @@ pub(super) async fn get_session_labels(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let mut labels = get(backend, session_id, deadline).await?;
     labels.retain(|key, _| !key.starts_with(RESERVED_LABEL_PREFIX));
     Ok(labels)

@@ -21,9 +21,7 @@ pub(super) async fn list_tools(
     image_id: &str,
     deadline: Deadline,
 ) -> Result<pb::ListToolsResponse, Failure> {
-    let mut violations = Violations::default();
-    violations.check("image_id", translate::identifier(image_id));
-    violations.into_result()?;
+    translate::sole_identifier("image_id", image_id)?;
     let doing = "listing the tools";
     let answer = backend
         .client
@@ -155,9 +153,7 @@ pub(super) async fn get_session_metrics(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<pb::SessionMetrics, Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let call = ToolCall {
         session_id,
         name: "get_metrics",

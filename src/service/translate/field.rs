@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::domain::{Limit, Limits};
+use crate::domain::{Limit, Limits, Violations};
 
 const MAX_IDENTIFIER_BYTES: usize = 255;
 
@@ -25,6 +25,13 @@ pub(in crate::service) fn identifier(text: &str) -> Result<String, String> {
         return Err("must not hold white space or control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Checks the one field of a request that has no other to check.
+pub(in crate::service) fn sole_identifier(field: &str, text: &str) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    violations.check(field, identifier(text));
+    violations.into_result()
 }
 
 /// Checks a required name that people choose. The error is the rule that it breaks.
