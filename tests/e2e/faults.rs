@@ -218,6 +218,17 @@ async fn no_caller_is_told_to_wait_for_more_than_an_hour() {
 }
 
 #[tokio::test]
+async fn a_failure_by_http_is_one_whatever_the_envelope_says() {
+    let world = World::start().await;
+    world.inject(
+        "ListContexts",
+        1,
+        respond(500, r#"{"success": true, "data": []}"#, &[]),
+    );
+    assert_eq!(reason(&list(&world).await.unwrap_err()), "AGB_FAILED");
+}
+
+#[tokio::test]
 async fn a_context_without_an_id_is_none() {
     let world = World::start().await;
     let fault = respond(200, r#"{"success": true, "data": {}}"#, &[]);

@@ -62,6 +62,7 @@ async fn the_default_policy_is_agb_s_with_every_field_set() {
 async fn presets_are_listed_in_pages_and_found_by_name() {
     let world = World::start().await;
     let mut names = Vec::new();
+    let mut pages = 0;
     let mut page_token = String::new();
     loop {
         let request = pb::ListSyncPoliciesRequest {
@@ -73,6 +74,7 @@ async fn presets_are_listed_in_pages_and_found_by_name() {
             .await
             .unwrap()
             .into_inner();
+        pages += 1;
         names.extend(page.presets.into_iter().map(|preset| preset.name));
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -83,6 +85,7 @@ async fn presets_are_listed_in_pages_and_found_by_name() {
         names,
         ["development", "large-files", "production", "read-only"]
     );
+    assert_eq!(pages, 2);
 
     let get = |name: &str| {
         within(pb::GetSyncPolicyRequest {
@@ -211,6 +214,15 @@ async fn advice_takes_into_account_what_the_context_holds() {
         reasons(&context_id).await,
         ["NO_AUTO_UPLOAD", "ARCHIVE_MODE_ON_PLAIN_FILES"]
     );
+    assert_eq!(reasons(&empty).await, ["NO_AUTO_UPLOAD"]);
+    let files = serde_json::json!([{"filePath": "/home/data/A.ZIP", "fileType": "file"}]);
+    let body = serde_json::json!({"success": true, "count": 1, "data": files}).to_string();
+    let fault = agb_emulator::FaultAction::Respond {
+        status: 200,
+        body,
+        headers: std::collections::BTreeMap::new(),
+    };
+    world.inject("DescribeContextFiles", 1, fault);
     assert_eq!(reasons(&empty).await, ["NO_AUTO_UPLOAD"]);
 }
 
@@ -381,6 +393,25 @@ async fn where_the_context_holds_nothing_nothing_has_arrived() {
     let answer = mappings(&world).verify_mapping(within(request)).await;
     let answer = answer.unwrap().into_inner();
     assert_eq!((answer.verified, answer.file_count), (false, 0));
+}
+
+#[tokio::test]
+async fn no_more_entries_of_a_context_are_looked_at_than_the_setting_says() {
+    let settings = Figment::new().merge(("mapping.max_entries", 2));
+    let world = World::with_settings(settings).await;
+    let request = pb::InspectMappingRequest {
+        context_id: with_file(&world).await,
+        original_path: "/tmp/mapping".to_owned(),
+    };
+    let status = mappings(&world)
+        .inspect_mapping(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LIMIT_EXCEEDED");
+    assert!(
+        status.message().contains("mapping.max_entries"),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]

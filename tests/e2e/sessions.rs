@@ -443,6 +443,43 @@ async fn labels_are_set_read_and_filtered_by() {
 }
 
 #[tokio::test]
+async fn the_gateway_s_own_labels_outlive_a_change_and_are_not_told() {
+    let world = World::start().await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    let labels = r#"{"agb-gateway/own": "1", "team": "blue"}"#;
+    let body = serde_json::json!({"success": true, "data": {"labels": labels}}).to_string();
+    let fault = FaultAction::Respond {
+        status: 200,
+        body,
+        headers: BTreeMap::new(),
+    };
+    world.inject("GetLabel", 2, fault);
+    let request = pb::GetSessionLabelsRequest {
+        session_id: session_id.clone(),
+    };
+    let told = world
+        .sessions()
+        .get_session_labels(within(request))
+        .await
+        .unwrap();
+    let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
+    assert_eq!(told.into_inner().labels, team("blue"));
+    let request = pb::SetSessionLabelsRequest {
+        session_id,
+        labels: team("red"),
+    };
+    world
+        .sessions()
+        .set_session_labels(within(request))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.first_request("SetLabel").query["Labels"],
+        r#"{"agb-gateway/own":"1","team":"red"}"#
+    );
+}
+
+#[tokio::test]
 async fn a_session_is_kept_alive() {
     let world = World::start().await;
     let session_id = world.create_session(CODE_IMAGE, vec![]).await;

@@ -4,6 +4,7 @@ use agb_emulator::FaultAction;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::read_file_response::Payload as Read;
 use agb_gateway::proto::v1::write_file_request::Payload as Write;
+use figment::Figment;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 use sha2::{Digest as _, Sha256};
@@ -512,6 +513,49 @@ async fn links_metrics_resource_and_internal_contexts_are_told() {
         .await
         .unwrap();
     assert_eq!(contexts.into_inner().contexts.len(), 1);
+}
+
+#[tokio::test]
+async fn a_link_without_a_port_names_none() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let request = pb::GetSessionLinkRequest {
+        session_id,
+        ..pb::GetSessionLinkRequest::default()
+    };
+    // Whether AGB wants a port is AGB's affair.
+    let _ = world.sessions().get_session_link(within(request)).await;
+    let query = world.first_request("getLink").query;
+    assert_eq!(query.keys().collect::<Vec<_>>(), ["sessionId"]);
+}
+
+#[tokio::test]
+async fn files_of_a_session_go_in_pieces_of_the_size_of_the_setting() {
+    let settings = Figment::new().merge(("limits.session_piece_bytes", 1024));
+    let world = World::with_settings(settings).await;
+    let session_id = session(&world).await;
+    let overwrite = pb::WriteMode::Overwrite;
+    write(&world, &session_id, "/tmp/a", overwrite, &[&[b'x'; 2049]])
+        .await
+        .unwrap();
+    // The part is made, filled with three calls, and put in place.
+    assert_eq!(world.emulator.request_count("callTool"), 5);
+    read(&world, whole(&session_id, "/tmp/a")).await.unwrap();
+    // The size is asked for, and three pieces.
+    assert_eq!(world.emulator.request_count("callTool"), 9);
+}
+
+#[tokio::test]
+async fn a_message_of_a_written_file_keeps_to_the_setting() {
+    let settings = Figment::new().merge(("limits.max_piece_bytes", 1024));
+    let world = World::with_settings(settings).await;
+    let session_id = session(&world).await;
+    let overwrite = pb::WriteMode::Overwrite;
+    let status = write(&world, &session_id, "/tmp/a", overwrite, &[&[b'x'; 1025]])
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["data"]);
+    assert_eq!(world.run(&session_id, "ls -A /tmp").await, "");
 }
 
 #[tokio::test]
