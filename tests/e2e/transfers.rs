@@ -208,6 +208,18 @@ async fn presigned_urls_are_made_and_expire() {
 }
 
 #[tokio::test]
+async fn a_url_to_write_to_is_for_a_file_with_a_name() {
+    let world = World::start().await;
+    let request = pb::CreateUploadUrlRequest {
+        context_id: "c".to_owned(),
+        path: "/home/data/".to_owned(),
+    };
+    let status = world.contexts().create_upload_url(within(request)).await;
+    assert_eq!(wrong_fields(&status.unwrap_err()), ["path"]);
+    assert_eq!(world.emulator.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn the_url_stands_in_no_error() {
     let world = World::start().await;
     let context_id = world.create_context("c").await;
