@@ -16,7 +16,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::agb::{Client, Tools};
 use crate::config::Config;
-use crate::layer::{DeadlineInterceptor, DeadlineLimits};
+use crate::layer::{BrokenOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer};
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::v1::{
     context_service_server::ContextServiceServer,
@@ -78,6 +78,7 @@ impl Gateway {
             ),
             pace: config.sync.settings.pace,
             max_walk_entries: config.mapping.max_entries,
+            limits: config.limits,
             presets: Arc::new(config.presets),
             client,
         };
@@ -94,36 +95,38 @@ impl Gateway {
         };
         let max_message_bytes = config.server.max_message_bytes;
         macro_rules! limited {
-            ($server:ident, $service:expr) => {
-                $server::new($service)
+            ($server:expr) => {
+                $server
                     .max_decoding_message_size(max_message_bytes)
                     .max_encoding_message_size(usize::MAX)
             };
         }
         let router = Server::builder()
+            // Outermost, so that it sees every answer: also those to requests that nothing below has seen.
+            .layer(ExplainLayer)
+            // Before anything reads the request.
+            .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
-            .add_service(health_service)
-            .add_service(reflection().build_v1()?)
+            .add_service(limited!(health_service))
+            .add_service(limited!(reflection().build_v1()?))
             // Older releases of grpcurl speak v1alpha only.
-            .add_service(reflection().build_v1alpha()?)
-            .add_service(limited!(
-                ContextServiceServer,
-                ContextService(backend.clone())
-            ))
-            .add_service(limited!(
-                SessionServiceServer,
-                SessionService(backend.clone())
-            ))
-            .add_service(limited!(SyncServiceServer, SyncService(backend.clone())))
-            .add_service(limited!(
-                SyncPolicyServiceServer,
-                SyncPolicyService(backend.clone())
-            ))
-            .add_service(limited!(
-                MappingPolicyServiceServer,
+            .add_service(limited!(reflection().build_v1alpha()?))
+            .add_service(limited!(ContextServiceServer::new(ContextService(
+                backend.clone()
+            ))))
+            .add_service(limited!(SessionServiceServer::new(SessionService(
+                backend.clone()
+            ))))
+            .add_service(limited!(SyncServiceServer::new(SyncService(
+                backend.clone()
+            ))))
+            .add_service(limited!(SyncPolicyServiceServer::new(SyncPolicyService(
+                backend.clone()
+            ))))
+            .add_service(limited!(MappingPolicyServiceServer::new(
                 MappingPolicyService(backend)
-            ));
+            )));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained(draining)));
@@ -154,6 +157,8 @@ impl Gateway {
             .set_service_status(WHOLE_SERVER, ServingStatus::NotServing)
             .await;
         self.drain.send_replace(true);
+        // Ends the streams of those who watch its health, once they have heard; they would never end by themselves.
+        self.health.clear_service_status(WHOLE_SERVER).await;
         let drain = async {
             let ended = (&mut self.serving).await;
             self.background.finished().await;

@@ -50,6 +50,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic_types", &["status", "app"]),
     ("tonic_health", &["app", "main"]),
     ("tonic_reflection", &["app"]),
+    ("tower", &["layer"]),
+    ("http_body_util", &["layer"]),
     ("prost", &["status"]),
     ("prost_types", &["status", "service"]),
     ("serde", &["agb", "sync", "service", "config"]),
@@ -91,6 +93,23 @@ fn crates_are_used_only_where_they_may_be() {
         for path in paths {
             let rule = ONLY_IN.iter().find(|(name, _)| *name == path[0]);
             if rule.is_some_and(|(_, modules)| !modules.contains(&module.as_str())) {
+                wrong.push(format!("{}: {}", file.display(), path.join("::")));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// The layer that explains gRPC's own refusals knows them by their lack of details, so no status may be made without.
+#[test]
+fn statuses_are_made_from_failures_alone() {
+    let mut wrong = Vec::new();
+    for (file, module, paths) in sources() {
+        for path in paths {
+            let made = path.iter().skip_while(|part| *part != "Status").nth(1);
+            let by_hand =
+                made.is_some_and(|made| made != "from" && made.starts_with(char::is_lowercase));
+            if by_hand && !["status", "layer"].contains(&module.as_str()) {
                 wrong.push(format!("{}: {}", file.display(), path.join("::")));
             }
         }

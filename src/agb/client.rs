@@ -16,6 +16,9 @@ use super::operation::Operation;
 use super::wire::{Call, Envelope, Page};
 use crate::resilience::Deadline;
 
+/// The longest wait that AGB may ask callers for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
 /// How to reach AGB.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -266,6 +269,8 @@ impl Client {
         envelope: Envelope,
     ) -> Error {
         let retry_after = header_text(headers, "retry-after").parse().ok();
+        let retry_after =
+            retry_after.map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
         // Behind a 200 that is no success, the envelope tells the status that was meant.
         let meant = envelope.http_status.filter(|_| status == StatusCode::OK);
         self.refused(
@@ -275,7 +280,7 @@ impl Client {
                 message: envelope.message,
                 code: envelope.code,
                 request_id: envelope.request_id,
-                retry_after: retry_after.map(Duration::from_secs),
+                retry_after,
             },
         )
     }
@@ -414,6 +419,37 @@ mod tests {
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         pairs.iter().map(owned).collect()
+    }
+
+    fn client(endpoint: &str) -> Client {
+        Client::try_new(ClientConfig {
+            endpoint: Endpoint::try_new(endpoint).unwrap(),
+            api_key: "hunter2".into(),
+            request_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_millis(50),
+            pool_idle_timeout: Duration::from_secs(1),
+            max_response_bytes: 1,
+            session_link_domains: Vec::new(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_key_is_not_printed_with_the_client_s_headers() {
+        let printed = format!("{:?}", client("https://agb"));
+        assert!(printed.contains("Sensitive"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_come_about_in_time_was_not_sent() {
+        // It takes the connection, and never says a word of TLS.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(&format!("https://{}", silent.local_addr().unwrap()));
+        let call = super::super::wire::GetSession { session_id: "s" };
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let error = client.call(&call, deadline).await.unwrap_err();
+        assert!(error.is_not_sent(), "{error}");
     }
 
     #[test]

@@ -90,6 +90,13 @@ impl Tools {
             {
                 Err(error) if error.is_not_sent() => {
                     tracing::warn!(%error, "the session's own link cannot be reached; calling through the endpoint");
+                    // Not tried again for a while: each try costs the time that making a connection may take.
+                    let without_link = Arc::new(Route {
+                        link: None,
+                        token: route.token.clone(),
+                        servers: BTreeMap::new(),
+                    });
+                    self.routes.insert(call.session_id.to_owned(), without_link);
                 }
                 result => {
                     if result

@@ -4,6 +4,7 @@
 //! defaults, the file, `AGB_ENDPOINT`, and `AGB_GATEWAY_<SECTION>__<SETTING>` (for example `AGB_GATEWAY_SERVER__LISTEN`).
 
 mod agb;
+mod limits;
 mod log;
 mod mapping;
 mod presets;
@@ -24,7 +25,7 @@ pub use reader::{Problem, Problems};
 pub use server::ServerConfig;
 pub use sync::SyncConfig;
 
-use crate::domain::Preset;
+use crate::domain::{Limits, Preset};
 use reader::Reader;
 
 const SHIPPED_PRESETS: &str = include_str!("../../config/sync-policies.toml");
@@ -43,6 +44,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How mappings are inspected and verified.
     pub mapping: MappingConfig,
+    /// How much callers may ask for.
+    pub limits: Limits,
     /// Policies with names. Those that ship with the gateway are there unless they are changed.
     pub presets: BTreeMap<String, Preset>,
     /// What is logged, and how.
@@ -85,19 +88,23 @@ impl Config {
         let account_key = agb.as_ref().map(|agb| &agb.client.api_key);
         let sync = SyncConfig::read(&mut reader, account_key);
         let mapping = MappingConfig::read(&mut reader);
+        let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, mapping, log) {
-            (Some(server), Some(agb), Some(sync), Some(mapping), Some(log)) => Ok(Self {
-                server,
-                agb,
-                sync,
-                mapping,
-                presets,
-                log,
-            }),
+        match (server, agb, sync, mapping, limits, log) {
+            (Some(server), Some(agb), Some(sync), Some(mapping), Some(limits), Some(log)) => {
+                Ok(Self {
+                    server,
+                    agb,
+                    sync,
+                    mapping,
+                    limits,
+                    presets,
+                    log,
+                })
+            }
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }
@@ -189,6 +196,26 @@ mod tests {
             );
         }
         assert_eq!(lines.len(), 9, "{lines:#?}");
+    }
+
+    #[test]
+    fn what_a_caller_gets_unasked_is_not_above_what_he_may_ask_for() {
+        let file = "[server]\nmax_deadline = \"1m\"\ndefault_deadline = \"61s\"\n\
+                    [limits]\nmax_page_size = 9\ndefault_file_page_size = 501";
+        let lines = problems(file, &[("AGB_API_KEY", "k")]);
+        assert_eq!(
+            lines,
+            [
+                "server.default_deadline: must not be above server.max_deadline",
+                "limits.default_page_size: must not be above limits.max_page_size, 9",
+                "limits.default_file_page_size: must not be above limits.max_file_page_size, 500",
+            ]
+        );
+        let file = "[server]\nmax_deadline = \"5m\"\n[limits]\nmax_page_size = 10";
+        assert_eq!(
+            problems(file, &[("AGB_API_KEY", "k")]),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 
+use crate::domain::Limit;
+
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -153,6 +155,13 @@ impl<'a> Reader<'a> {
             return None;
         }
         usize::try_from(number).ok()
+    }
+
+    /// A limit, whose default it bears itself.
+    pub(super) fn limit(&mut self, default: Limit, range: RangeInclusive<i64>) -> Option<Limit> {
+        let number = i64::try_from(default.value).unwrap_or(i64::MAX);
+        let value = self.number(default.setting, number, range)?;
+        Some(Limit { value, ..default })
     }
 
     /// The names of what a section holds, where these are not fixed.

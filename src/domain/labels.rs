@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Violations;
+use super::{Limit, Limits, Violations};
 
 /// Keys with this prefix belong to the gateway.
 pub const RESERVED_PREFIX: &str = "agb-gateway/";
-
-const MAX_LABELS: usize = 20;
-const MAX_KEY_CHARS: usize = 63;
-const MAX_VALUE_CHARS: usize = 255;
 
 /// Labels that passed the rules: keys and values that are not blank, of bounded length and number, with no reserved key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,19 +16,15 @@ impl Labels {
     pub fn check(
         field: &str,
         labels: &BTreeMap<String, String>,
+        limits: &Limits,
         violations: &mut Violations,
     ) -> Self {
-        if labels.len() > MAX_LABELS {
-            violations.add(
-                field,
-                format!("must be at most {MAX_LABELS}, got {}", labels.len()),
-            );
-        }
+        violations.check(field, limits.labels.check("be", labels.len()));
         for (key, value) in labels {
-            if let Err(rule) = check_key(key) {
+            if let Err(rule) = check_key(key, limits) {
                 violations.add(format!("{field}[{key:?}]"), rule);
             }
-            if let Err(rule) = check_value(value) {
+            if let Err(rule) = check_value(value, limits) {
                 violations.add(format!("{field}[{key:?}]"), rule);
             }
         }
@@ -45,7 +37,7 @@ impl Labels {
     }
 }
 
-fn check_key(key: &str) -> Result<(), String> {
+fn check_key(key: &str, limits: &Limits) -> Result<(), String> {
     if key.trim().is_empty() {
         return Err("must not have an empty key".to_owned());
     }
@@ -54,22 +46,23 @@ fn check_key(key: &str) -> Result<(), String> {
             "must not begin with {RESERVED_PREFIX:?}, which the gateway keeps for itself"
         ));
     }
-    check_text("key", key, MAX_KEY_CHARS)
+    check_text("key", key, limits.label_key_chars)
 }
 
-fn check_value(value: &str) -> Result<(), String> {
+fn check_value(value: &str, limits: &Limits) -> Result<(), String> {
     if value.trim().is_empty() {
         return Err("must not have an empty value".to_owned());
     }
-    check_text("value", value, MAX_VALUE_CHARS)
+    check_text("value", value, limits.label_value_chars)
 }
 
-fn check_text(what: &str, text: &str, max_chars: usize) -> Result<(), String> {
+fn check_text(what: &str, text: &str, max_chars: Limit) -> Result<(), String> {
     let chars = text.chars().count();
-    if chars > max_chars {
-        return Err(format!(
-            "must have a {what} of at most {max_chars} characters, got {chars}"
-        ));
+    if chars > max_chars.value {
+        let max = max_chars.value;
+        return Err(max_chars.broken(format_args!(
+            "must have a {what} of at most {max} characters, got {chars}"
+        )));
     }
     if text.chars().any(char::is_control) {
         return Err(format!("must have a {what} without control characters"));
@@ -87,7 +80,7 @@ mod tests {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         let mut violations = Violations::default();
-        Labels::check("labels", &labels, &mut violations);
+        Labels::check("labels", &labels, &Limits::default(), &mut violations);
         violations
             .iter()
             .map(|violation| format!("{} {}", violation.field, violation.description))
@@ -115,5 +108,18 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].contains(rule), "{found:?}");
         }
+    }
+
+    #[test]
+    fn labels_may_be_as_many_and_as_long_as_the_limits_say() {
+        let (key, value) = ("ü".repeat(63), "ü".repeat(255));
+        assert!(violations(&[(&key, &value)]).is_empty());
+        let many: Vec<_> = (0..21).map(|number| format!("key-{number}")).collect();
+        let pairs: Vec<_> = many.iter().map(|key| (key.as_str(), "x")).collect();
+        assert!(violations(&pairs[..20]).is_empty());
+        assert_eq!(
+            violations(&pairs),
+            ["labels must be at most 20, got 21 (setting limits.max_labels)"]
+        );
     }
 }

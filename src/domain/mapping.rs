@@ -6,6 +6,9 @@ use super::{MountPath, absolute_path};
 
 /// How many near misses are worth telling.
 const MAX_NEAR_MISSES: usize = 5;
+/// How long paths are that are compared, and how many: a second's work at most.
+const MAX_COMPARED_CHARS: usize = 256;
+const MAX_COMPARISONS: usize = 20_000;
 
 /// What was stored under one path is seen under another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct NearMiss {
 }
 
 /// The folders of these files that come nearest to `wanted`, nearest first.
+///
+/// Comparing costs the product of two paths' lengths, so long paths are left out, and so is what cannot be nearer by its length.
 pub fn near_misses<'a>(files: impl Iterator<Item = &'a str>, wanted: &MountPath) -> Vec<NearMiss> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for file in files {
@@ -53,16 +58,37 @@ pub fn near_misses<'a>(files: impl Iterator<Item = &'a str>, wanted: &MountPath)
             *counts.entry(&file[..end]).or_default() += 1;
         }
     }
-    let mut misses: Vec<_> = counts
+    let wanted_chars = wanted.as_str().chars().count();
+    if wanted_chars > MAX_COMPARED_CHARS {
+        return Vec::new();
+    }
+    let mut candidates: Vec<_> = counts
         .into_iter()
-        .map(|(path, file_count)| NearMiss {
+        .map(|(path, file_count)| {
+            (
+                path.chars().count().abs_diff(wanted_chars),
+                path,
+                file_count,
+            )
+        })
+        .filter(|(difference, ..)| wanted_chars + difference <= MAX_COMPARED_CHARS)
+        .collect();
+    candidates.sort_unstable();
+    candidates.truncate(MAX_COMPARISONS);
+    let mut misses: Vec<NearMiss> = Vec::new();
+    for (difference, path, file_count) in candidates {
+        let farthest = misses.last().map_or(0, |miss| miss.edit_distance);
+        if misses.len() == MAX_NEAR_MISSES && difference > farthest {
+            break;
+        }
+        misses.push(NearMiss {
             path: path.to_owned(),
             file_count,
             edit_distance: strsim::levenshtein(path, wanted.as_str()),
-        })
-        .collect();
-    misses.sort_by(|a, b| (a.edit_distance, &a.path).cmp(&(b.edit_distance, &b.path)));
-    misses.truncate(MAX_NEAR_MISSES);
+        });
+        misses.sort_by(|a, b| (a.edit_distance, &a.path).cmp(&(b.edit_distance, &b.path)));
+        misses.truncate(MAX_NEAR_MISSES);
+    }
     misses
 }
 
@@ -109,6 +135,35 @@ mod tests {
         };
         assert_eq!(misses[0], first);
         assert!(misses.len() <= MAX_NEAR_MISSES);
+    }
+
+    #[test]
+    fn the_nearest_are_found_among_many_of_all_lengths() {
+        let names = (0..400).map(|length| format!("/tmp/{}/f", "x".repeat(length % 90 + 1)));
+        let mut files: Vec<_> = names.collect();
+        files.push(format!("/tmp/{}/f", "a".repeat(12)));
+        let wanted = MountPath::try_new(&format!("/tmp/{}", "a".repeat(10))).unwrap();
+        let misses = near_misses(files.iter().map(String::as_str), &wanted);
+        assert_eq!(misses[0].path, format!("/tmp/{}", "a".repeat(12)));
+        assert_eq!(misses[0].edit_distance, 2);
+        assert_eq!(misses.len(), MAX_NEAR_MISSES);
+        let mut all: Vec<_> = (1..=90)
+            .map(|length| strsim::levenshtein(&"x".repeat(length), &"a".repeat(10)))
+            .chain(["/tmp".len().abs_diff(wanted.as_str().len()), 2])
+            .collect();
+        all.sort_unstable();
+        let told: Vec<_> = misses.iter().map(|miss| miss.edit_distance).collect();
+        assert_eq!(told, all[..MAX_NEAR_MISSES]);
+    }
+
+    #[test]
+    fn paths_that_are_too_long_to_compare_have_no_near_misses() {
+        let long = format!("/tmp/{}", "x".repeat(300));
+        let wanted = MountPath::try_new(&long).unwrap();
+        assert_eq!(
+            near_misses([format!("{long}y/f").as_str()].into_iter(), &wanted),
+            []
+        );
     }
 
     fn path() -> impl Strategy<Value = String> {

@@ -5,6 +5,7 @@
 mod advice;
 mod context;
 mod labels;
+mod limits;
 mod mapping;
 mod path;
 mod session;
@@ -15,8 +16,9 @@ mod violation;
 pub use advice::{Advice, ContextContents, advice};
 pub use context::{Context, ContextState};
 pub use labels::{Labels, RESERVED_PREFIX as RESERVED_LABEL_PREFIX};
+pub use limits::{Limit, Limits, PageSizes};
 pub use mapping::{Mapping, NearMiss, near_misses, relative_to};
-pub use path::{MountPath, absolute_path};
+pub use path::{MountPath, absolute_path, file_path};
 pub use session::{Session, SessionState};
 pub use sync_policy::{
     BwList, DeletePolicy, DownloadPolicy, DownloadStrategy, ExtractPolicy, Lifecycle,

@@ -80,6 +80,19 @@ pub fn absolute_path(path: &str) -> Result<&str, String> {
     Ok(path)
 }
 
+/// Checks the path of a file that is to be written: absolute, and with a name at its end.
+///
+/// The error is the rule that the path breaks.
+pub fn file_path(path: &str) -> Result<&str, String> {
+    let path = absolute_path(path)?;
+    if path.ends_with('/') {
+        return Err(format!(
+            "must name a file and not end with `/`, got {path:?}"
+        ));
+    }
+    Ok(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +132,14 @@ mod tests {
                 .unwrap_err()
                 .contains("at most 4096 bytes")
         );
+    }
+
+    #[test]
+    fn a_file_has_a_name() {
+        assert_eq!(file_path("/tmp/a"), Ok("/tmp/a"));
+        for path in ["/", "/tmp/", "tmp/a", ""] {
+            assert!(file_path(path).is_err(), "{path}");
+        }
     }
 
     #[test]

@@ -30,6 +30,14 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// A deadline that comes earlier, so that a part of the time is left for what has to be done afterwards: so many parts of
+    /// a hundred, and no more than `max`.
+    #[must_use]
+    pub fn reserving(self, percent: u32, max: Duration) -> Self {
+        let reserve = (self.remaining() * percent / 100).min(max);
+        Self(self.0.checked_sub(reserve).unwrap_or(self.0))
+    }
+
     /// Runs `future` until it ends or the deadline comes. A deadline that has passed does not start it.
     pub async fn bound<F: Future>(self, future: F) -> Result<F::Output, DeadlineExceeded> {
         if self.remaining().is_zero() {
@@ -65,6 +73,17 @@ mod tests {
             Err(DeadlineExceeded)
         );
         assert!(!started);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reserve_is_a_part_of_the_time_up_to_a_maximum() {
+        let left = |seconds| {
+            let deadline = Deadline::after(Duration::from_secs(seconds));
+            deadline.reserving(25, Duration::from_secs(30)).remaining()
+        };
+        assert_eq!(left(0), Duration::ZERO);
+        assert_eq!(left(40), Duration::from_secs(30));
+        assert_eq!(left(600), Duration::from_secs(570));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use tonic::{Status, Streaming};
 
-use crate::domain::Violations;
+use crate::domain::{Limits, Violations};
 use crate::resilience::Deadline;
 use crate::status::Failure;
 
@@ -22,6 +22,21 @@ pub(super) async fn receive<M, P>(
         Some(Some(payload)) => Ok(Some(payload)),
         Some(None) => Err(wrong("payload", "needs one of header and data").into()),
     }
+}
+
+/// Checks the data of one message.
+pub(super) fn check_piece(data: &[u8], limits: &Limits) -> Result<(), Failure> {
+    let mut violations = Violations::default();
+    let max = limits.piece_bytes;
+    if data.len() > max.value {
+        let length = data.len();
+        let rule = format!(
+            "must be at most {} bytes in a message, got {length}",
+            max.value
+        );
+        violations.add("data", max.broken(rule));
+    }
+    Ok(violations.into_result()?)
 }
 
 /// The refusal of a stream for one field.

@@ -8,15 +8,12 @@ use tonic::{Request, Response, Status};
 
 use super::walk::{FoundFile, walk};
 use super::{Backend, deadline, shell, translate};
-use crate::domain::{Mapping, MountPath, NearMiss, Violations, near_misses, relative_to};
+use crate::domain::{Limits, Mapping, MountPath, NearMiss, Violations, near_misses, relative_to};
 use crate::proto::v1 as pb;
 use crate::proto::v1::mapping_policy_service_server as server;
 use crate::resilience::Deadline;
 use crate::status::Failure;
 
-const MAX_PATHS: usize = 1_000;
-const MAX_SAMPLES: usize = 20;
-const MAX_DISCREPANCIES: usize = 1_000;
 /// How many files of a session are asked for in one command: its output stays well below AGB's and our limits.
 const FILES_PER_COMMAND: usize = 2_000;
 
@@ -30,7 +27,7 @@ impl server::MappingPolicyService for MappingPolicyService {
         &self,
         request: Request<pb::ResolveMappingRequest>,
     ) -> Result<Response<pb::ResolveMappingResponse>, Status> {
-        let answer = resolve(&request.into_inner()).map_err(Failure::from)?;
+        let answer = resolve(&self.0.limits, &request.into_inner()).map_err(Failure::from)?;
         Ok(Response::new(answer))
     }
 
@@ -63,19 +60,23 @@ fn mapping(original: &str, target: &str, violations: &mut Violations) -> Option<
     })
 }
 
-fn resolve(request: &pb::ResolveMappingRequest) -> Result<pb::ResolveMappingResponse, Violations> {
+fn resolve(
+    limits: &Limits,
+    request: &pb::ResolveMappingRequest,
+) -> Result<pb::ResolveMappingResponse, Violations> {
     let mut violations = Violations::default();
     let mapping = mapping(
         &request.original_path,
         &request.target_path,
         &mut violations,
     );
-    if request.paths.is_empty() || request.paths.len() > MAX_PATHS {
-        let count = request.paths.len();
-        violations.add("paths", format!("must be 1 to {MAX_PATHS}, got {count}"));
+    if request.paths.is_empty() {
+        violations.add("paths", "is required and must not be empty");
     }
+    let max = limits.resolved_paths;
+    violations.check("paths", max.check("be", request.paths.len()));
     let mut resolved_paths = Vec::new();
-    for (index, path) in request.paths.iter().take(MAX_PATHS).enumerate() {
+    for (index, path) in request.paths.iter().take(max.value).enumerate() {
         let Some(mapping) = &mapping else { break };
         if let Some(target_path) =
             violations.check(&format!("paths[{index}]"), mapping.resolve(path))
@@ -120,7 +121,7 @@ async fn inspect(
         sample_paths: files
             .into_iter()
             .map(|file| file.path)
-            .take(MAX_SAMPLES)
+            .take(backend.limits.sample_paths.value)
             .collect(),
         near_misses: near_misses.into_iter().map(pb::NearMiss::from).collect(),
     })
@@ -163,23 +164,32 @@ async fn verify(
     };
     violations.into_result()?;
     let expected = files_below(backend, &request.context_id, &mapping.original, deadline).await?;
-    let actual = files_in_session(backend, &request.session_id, &mapping.target, deadline).await?;
+    let shown = shown_in_session(backend, &request.session_id, &mapping.target, deadline).await?;
     let mut discrepancies: Vec<_> = expected
         .iter()
-        .filter_map(|file| discrepancy(file, &mapping, &actual))
+        .filter_map(|file| discrepancy(file, &mapping, &shown))
         .collect();
     let discrepancy_count = count(discrepancies.len());
-    discrepancies.truncate(MAX_DISCREPANCIES);
+    discrepancies.truncate(backend.limits.discrepancies.value);
     Ok(pb::VerifyMappingResponse {
-        verified: discrepancies.is_empty(),
+        verified: discrepancies.is_empty() && !expected.is_empty(),
         file_count: count(expected.len()),
         discrepancies,
         discrepancy_count,
     })
 }
 
+/// What a session shows below a folder.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The files, by their paths relative to the folder.
+    files: BTreeMap<String, Actual>,
+    /// Folders that cannot be looked into.
+    closed: Vec<String>,
+}
+
 /// A file of a session.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Actual {
     size: u64,
     readable: bool,
@@ -188,11 +198,12 @@ struct Actual {
 fn discrepancy(
     file: &FoundFile,
     mapping: &Mapping,
-    actual: &BTreeMap<String, Actual>,
+    shown: &Shown,
 ) -> Option<pb::MappingDiscrepancy> {
     use pb::MappingDiscrepancyKind::{Missing, SizeDiffers, Unreadable};
     let relative = relative_to(&file.path, &mapping.original)?;
-    let (kind, actual_size) = match actual.get(relative) {
+    let (kind, actual_size) = match shown.files.get(relative) {
+        None if shown.hides(relative) => (Unreadable, None),
         None => (Missing, None),
         Some(actual) if !actual.readable => (Unreadable, None),
         Some(actual) if actual.size != file.size => (SizeDiffers, Some(bytes(actual.size))),
@@ -207,20 +218,22 @@ fn discrepancy(
     })
 }
 
-/// What `find` says of the files below a folder of a session, by their paths relative to it.
-async fn files_in_session(
+/// What `find` says of the files below a folder of a session.
+async fn shown_in_session(
     backend: &Backend,
     session_id: &str,
     folder: &MountPath,
     deadline: Deadline,
-) -> Result<BTreeMap<String, Actual>, Failure> {
-    let mut files = BTreeMap::new();
+) -> Result<Shown, Failure> {
+    let mut shown = Shown::default();
+    let mut entries = 0;
     for page in 0.. {
         let first = page * FILES_PER_COMMAND + 1;
         let last = first + FILES_PER_COMMAND - 1;
         // Base64, since names may hold whatever JSON cannot. A folder that is not there holds nothing.
         let command = format!(
-            "find {}/ -type f \\( -readable -printf 'r%s %P\\0' -o -printf '-%s %P\\0' \\) 2>/dev/null \
+            "find {}/ -type d \\( ! -readable -o ! -executable \\) -printf 'd0 %P\\0' -prune \
+             -o -type f \\( -readable -printf 'r%s %P\\0' -o -printf '-%s %P\\0' \\) 2>/dev/null \
              | LC_ALL=C sort -z -k2 | sed -z -n '{first},{last}p' | base64 -w0",
             shell::quote(folder.as_str())
         );
@@ -235,23 +248,50 @@ async fn files_in_session(
             .filter(|line| !line.is_empty())
         {
             lines += 1;
-            if let Some((path, actual)) = listed(&String::from_utf8_lossy(line)) {
-                files.insert(path, actual);
-            }
+            shown.add(&String::from_utf8_lossy(line));
+        }
+        entries += lines;
+        if entries > backend.max_walk_entries {
+            return Err(Failure::LimitExceeded {
+                what: "files of the session that one call looks at".to_owned(),
+                setting: "mapping.max_entries",
+                limit: backend.max_walk_entries,
+            });
         }
         if lines < FILES_PER_COMMAND {
             break;
         }
     }
-    Ok(files)
+    Ok(shown)
 }
 
-/// One entry of the listing: `r12 a/b` or `-12 a/b`.
-fn listed(line: &str) -> Option<(String, Actual)> {
-    let (size, path) = line.split_once(' ')?;
-    let readable = size.starts_with('r');
-    let size = size.get(1..)?.parse().ok()?;
-    Some((path.to_owned(), Actual { size, readable }))
+impl Shown {
+    /// Adds one entry of the listing: `r12 a/b` or `-12 a/b` for a file, `d0 a` for a folder that cannot be looked into.
+    fn add(&mut self, line: &str) {
+        let Some((what, path)) = line.split_once(' ') else {
+            return;
+        };
+        let Some((kind, size)) = what.split_at_checked(1) else {
+            return;
+        };
+        if kind == "d" {
+            self.closed.push(path.to_owned());
+        } else if let Ok(size) = size.parse() {
+            let readable = kind == "r";
+            self.files
+                .insert(path.to_owned(), Actual { size, readable });
+        }
+    }
+
+    /// Whether a path lies in a folder that cannot be looked into. The empty path is the folder itself.
+    fn hides(&self, path: &str) -> bool {
+        self.closed.iter().any(|closed| {
+            closed.is_empty()
+                || path
+                    .strip_prefix(closed.as_str())
+                    .is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
 }
 
 impl From<NearMiss> for pb::NearMiss {

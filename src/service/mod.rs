@@ -20,8 +20,9 @@ use std::sync::Arc;
 use tonic::{Request, Status};
 
 use crate::agb::{Client, Tools};
-use crate::domain::Preset;
+use crate::domain::{Limits, Preset};
 use crate::resilience::{Deadline, Pace};
+use crate::status::Failure;
 use crate::sync::Syncs;
 use background::Background;
 
@@ -46,6 +47,8 @@ pub struct Backend {
     pub pace: Pace,
     /// How many files and folders of a context one call looks at.
     pub max_walk_entries: usize,
+    /// How much callers may ask for.
+    pub limits: Limits,
     /// The presets of the configuration, by name.
     pub presets: Arc<BTreeMap<String, Preset>>,
 }
@@ -59,5 +62,5 @@ fn deadline<T>(request: &Request<T>) -> Result<Deadline, Status> {
         .extensions()
         .get::<Deadline>()
         .copied()
-        .ok_or_else(|| Status::internal("the deadline layer is missing"))
+        .ok_or_else(|| Failure::Internal("the deadline layer is missing").into())
 }

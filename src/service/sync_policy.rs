@@ -16,8 +16,6 @@ use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
 const LIST: &str = "sync policies";
-const DEFAULT_PAGE_SIZE: u32 = 50;
-const MAX_PAGE_SIZE: u32 = 100;
 /// How archives are named.
 const ARCHIVES: [&str; 5] = [".zip", ".tar", ".gz", ".tgz", ".zst"];
 
@@ -72,11 +70,11 @@ fn list(
     let mut violations = Violations::default();
     let size = violations.check(
         "page_size",
-        page_token::size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+        page_token::size(request.page_size, backend.limits.pages),
     );
     let after = violations.check("page_token", page_token::read(LIST, &request.page_token));
     violations.into_result()?;
-    let size = usize::try_from(size.unwrap_or(DEFAULT_PAGE_SIZE)).unwrap_or(usize::MAX);
+    let size = usize::try_from(size.unwrap_or_default()).unwrap_or(usize::MAX);
     let after = after.flatten().unwrap_or_default();
     let mut rest = backend
         .presets
@@ -100,7 +98,7 @@ fn list(
 
 fn get(backend: &Backend, name: &str) -> Result<pb::SyncPolicyPreset, Failure> {
     let mut violations = Violations::default();
-    violations.check("name", translate::name(name));
+    violations.check("name", translate::name(name, &backend.limits));
     violations.into_result()?;
     match backend.presets.get(name) {
         Some(preset) => Ok(named(name, preset)),

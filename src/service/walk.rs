@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::Backend;
 use super::context::list_page;
+use super::{Backend, page_token};
 use crate::agb::wire::ContextFileData;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-
-const PAGE_SIZE: u32 = 500;
 
 /// A file of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +27,7 @@ pub(super) async fn walk(
 ) -> Result<(), Failure> {
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
+    let page_size = page_token::number(backend.limits.file_pages.max);
     while let Some(folder) = folders.pop() {
         for page_number in 1.. {
             let page = list_page(
@@ -36,7 +35,7 @@ pub(super) async fn walk(
                 context_id,
                 &folder,
                 page_number,
-                PAGE_SIZE,
+                page_size,
                 deadline,
             )
             .await
@@ -44,8 +43,8 @@ pub(super) async fn walk(
                 let resource = Resource::Context(context_id.to_owned());
                 Failure::agb(error, "listing the files of the context", Some(resource))
             })?;
-            let count = page.files.len();
-            entries += count;
+            let next = !page.files.is_empty() && page.has_next(page_number, page_size);
+            entries += page.files.len();
             if entries > backend.max_walk_entries {
                 return Err(Failure::LimitExceeded {
                     what: "files and folders of the context that one call looks at".to_owned(),
@@ -65,8 +64,7 @@ pub(super) async fn walk(
                     return Ok(());
                 }
             }
-            let seen = u64::from(page_number) * u64::from(PAGE_SIZE);
-            if count == 0 || seen >= u64::from(page.total) {
+            if !next {
                 break;
             }
         }

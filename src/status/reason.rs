@@ -37,6 +37,18 @@ reasons! {
     INVALID_ARGUMENT = InvalidArgument,
         "Fields of the request break rules; BadRequest names each.",
         "Mend the request. AGB was not asked.";
+    METHOD_NOT_FOUND = Unimplemented,
+        "There is no such service or method.",
+        "Server reflection lists what there is. A newer client may be talking to an older gateway.";
+    MESSAGE_TOO_LONG = ResourceExhausted,
+        "A message of the request is longer than `server.max_message_bytes`.",
+        "Stream large data in smaller pieces, or raise the setting.";
+    MESSAGE_MALFORMED = InvalidArgument,
+        "A message of the request is no protobuf message of its type, or broke off.",
+        "Generate the stubs anew from this gateway's protos.";
+    COMPRESSION_NOT_SUPPORTED = Unimplemented,
+        "The request is compressed.",
+        "Send it uncompressed.";
     SESSION_NOT_FOUND = NotFound,
         "AGB says `InvalidMcpSession.NotFound` or `InvalidSession.NotFound`.",
         "The session has ended, or there never was one. Concluded from AGB's codes alone.";

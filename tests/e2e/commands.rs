@@ -7,6 +7,13 @@ use std::time::Duration;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
 use crate::support::{CODE_IMAGE, World, connect, seconds, within};
 
 /// The program, with nothing in its environment that could reach its configuration.
@@ -50,7 +57,12 @@ impl Drop for Running {
 
 /// `serve` in front of the emulated AGB of `world`, and the address at which it says that it listens.
 fn serve(world: &World) -> (Running, std::net::SocketAddr) {
+    serve_with(world, &[])
+}
+
+fn serve_with(world: &World, settings: &[(&str, &str)]) -> (Running, std::net::SocketAddr) {
     let mut child = program(&["serve"])
+        .envs(settings.iter().copied())
         .env("AGB_API_KEY", "test-key")
         .env("AGB_ENDPOINT", world.emulator.url())
         .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
@@ -71,6 +83,30 @@ fn serve(world: &World) -> (Running, std::net::SocketAddr) {
     // Somebody has to go on reading, or the program would block at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     (running, address)
+}
+
+/// A call that has begun at the gateway, and ends when there is a file `/tmp/end` in the session.
+async fn held_call(
+    world: &World,
+    session_id: &str,
+    gateway: std::net::SocketAddr,
+) -> JoinHandle<Result<String, Status>> {
+    let channel = connect(gateway).await;
+    let request = pb::ExecuteCommandRequest {
+        session_id: session_id.to_owned(),
+        command: "touch /tmp/started; while [ ! -e /tmp/end ]; do sleep 0.01; done; echo done"
+            .to_owned(),
+        timeout: Some(seconds(50)),
+        ..pb::ExecuteCommandRequest::default()
+    };
+    let call = tokio::spawn(async move {
+        let mut sessions = SessionServiceClient::new(channel);
+        let answer = sessions.execute_command(within(request)).await?;
+        Ok(answer.into_inner().stdout)
+    });
+    let started = "while [ ! -e /tmp/started ]; do sleep 0.01; done";
+    world.run(session_id, started).await;
+    call
 }
 
 #[test]
@@ -140,26 +176,28 @@ async fn healthcheck_asks_a_running_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_fails_where_a_gateway_is_not_serving() {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let not_serving = tonic_health::ServingStatus::NotServing;
+    reporter.set_service_status("", not_serving).await;
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = incoming.local_addr().unwrap().to_string();
+    let server = Server::builder().add_service(service);
+    let serving = tokio::spawn(server.serve_with_incoming(incoming));
+    let output =
+        tokio::task::spawn_blocking(move || run(&["healthcheck", "--address", &address], &[]));
+    let output = output.await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output)[0].contains("NOT_SERVING"), "{output:?}");
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
     let world = World::start().await;
     let session = world.create_session(CODE_IMAGE, vec![]).await;
     let (mut running, address) = serve(&world);
-    let channel = connect(address).await;
-    let request = pb::ExecuteCommandRequest {
-        session_id: session.clone(),
-        command: "touch /tmp/started; while [ ! -e /tmp/end ]; do sleep 0.01; done; echo done"
-            .to_owned(),
-        timeout: Some(seconds(30)),
-        ..pb::ExecuteCommandRequest::default()
-    };
-    let call = tokio::spawn(async move {
-        SessionServiceClient::new(channel)
-            .execute_command(within(request))
-            .await
-    });
-    world
-        .run(&session, "while [ ! -e /tmp/started ]; do sleep 0.01; done")
-        .await;
+    let call = held_call(&world, &session, address).await;
     running.terminate();
     let mut pause = tokio::time::interval(Duration::from_millis(10));
     while tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -167,9 +205,40 @@ async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
     }
     assert!(!call.is_finished());
     world.run(&session, "touch /tmp/end").await;
-    assert_eq!(call.await.unwrap().unwrap().into_inner().stdout, "done\n");
+    assert_eq!(call.await.unwrap().unwrap(), "done\n");
     let exit = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
     assert!(exit.await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_with_its_timeout_whatever_still_runs() {
+    let world = World::start().await;
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
+    let timeout = [("AGB_GATEWAY_SERVER__DRAIN_TIMEOUT", "100ms")];
+    let (mut running, address) = serve_with(&world, &timeout);
+    let call = held_call(&world, &session, address).await;
+    running.terminate();
+    let exit = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
+    // The command goes on until it is told to end, so only the timeout can have ended the program.
+    assert_eq!(exit.await.unwrap().code(), Some(1));
+    assert!(call.await.unwrap().is_err());
+    world.run(&session, "touch /tmp/end").await;
+}
+
+#[tokio::test]
+async fn a_drain_is_told_to_those_who_watch_the_gateway_s_health_and_not_held_up_by_them() {
+    let world = World::start().await;
+    let (gateway, channel) = world.replica().await;
+    let mut health = HealthClient::new(channel);
+    let request = HealthCheckRequest::default();
+    let mut watch = health.watch(within(request)).await.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+    let drained = tokio::spawn(gateway.run_until(std::future::ready(())));
+    let next = watch.message().await.unwrap().unwrap();
+    assert_eq!(next.status(), ServingStatus::NotServing);
+    assert!(watch.message().await.unwrap().is_none());
+    drained.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

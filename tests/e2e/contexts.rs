@@ -40,6 +40,26 @@ async fn a_context_is_created_once_and_found_by_id_and_by_name() {
 }
 
 #[tokio::test]
+async fn the_region_of_a_context_reaches_agb() {
+    let world = World::start().await;
+    let request = pb::CreateContextRequest {
+        context: Some(pb::Context {
+            name: "c".to_owned(),
+            ..pb::Context::default()
+        }),
+        login_region_id: "cn-hangzhou".to_owned(),
+    };
+    world
+        .contexts()
+        .create_context(within(request))
+        .await
+        .unwrap();
+    let requests = world.emulator.requests();
+    assert_eq!(requests[0].query["loginRegionId"], "cn-hangzhou");
+    assert_eq!(requests[0].query["allowCreate"], "true");
+}
+
+#[tokio::test]
 async fn a_context_that_is_not_there_is_not_found_and_not_created() {
     let world = World::start().await;
     for selector in [

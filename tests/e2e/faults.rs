@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agb_emulator::FaultAction;
 use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::mapping_policy_service_client::MappingPolicyServiceClient;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use figment::Figment;
 use tonic::{Code, Status};
@@ -173,6 +174,19 @@ async fn answers_that_are_not_agb_s_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_call_that_agb_leaves_unanswered_ends_with_the_timeout_of_one_call() {
+    let settings = Figment::new().merge(("agb.request_timeout", "1s"));
+    let world = World::with_settings(settings).await;
+    world.inject("ListContexts", 1, FaultAction::Delay { delay_ms: 600_000 });
+    let status = list(&world).await.unwrap_err();
+    assert_eq!(reason(&status), "AGB_UNREACHABLE", "{status:?}");
+    assert!(
+        status.message().contains("no answer within 1s"),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_throttled_call_tells_how_long_to_wait() {
     let world = World::start().await;
     let body = r#"{"success": false, "code": "Throttling", "requestId": "r-429"}"#;
@@ -191,6 +205,90 @@ async fn a_throttled_call_tells_how_long_to_wait() {
         details.error_info().unwrap().metadata["agb_code"],
         "Throttling"
     );
+}
+
+#[tokio::test]
+async fn no_caller_is_told_to_wait_for_more_than_an_hour() {
+    let world = World::start().await;
+    let fault = respond(429, r#"{"success": false}"#, &[("retry-after", "1000000")]);
+    world.inject("ListContexts", 1, fault);
+    let details = list(&world).await.unwrap_err().get_error_details();
+    let delay = details.retry_info().unwrap().retry_delay;
+    assert_eq!(delay, Some(Duration::from_hours(1)));
+}
+
+#[tokio::test]
+async fn a_failure_by_http_is_one_whatever_the_envelope_says() {
+    let world = World::start().await;
+    world.inject(
+        "ListContexts",
+        1,
+        respond(500, r#"{"success": true, "data": []}"#, &[]),
+    );
+    assert_eq!(reason(&list(&world).await.unwrap_err()), "AGB_FAILED");
+}
+
+#[tokio::test]
+async fn a_context_without_an_id_is_none() {
+    let world = World::start().await;
+    let fault = respond(200, r#"{"success": true, "data": {}}"#, &[]);
+    world.inject("GetContext", 1, fault);
+    let name = pb::get_context_request::Selector::Name("c".to_owned());
+    let request = pb::GetContextRequest {
+        selector: Some(name),
+        ..pb::GetContextRequest::default()
+    };
+    let status = world.contexts().get_context(within(request)).await;
+    assert_eq!(reason(&status.unwrap_err()), "CONTEXT_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn files_that_agb_does_not_count_are_all_found() {
+    let settings = Figment::new()
+        .merge(("limits.max_file_page_size", 2))
+        .merge(("limits.default_file_page_size", 2));
+    let world = World::with_settings(settings).await;
+    let page = |names: &[&str]| {
+        let files = names.iter().map(|name| {
+            serde_json::json!({"filePath": format!("/tmp/a/{name}"), "fileType": "file", "size": 1, "fileId": 7})
+        });
+        let files: Vec<_> = files.collect();
+        let answer = serde_json::json!({"success": true, "data": files});
+        respond(200, &answer.to_string(), &[])
+    };
+    world.inject("DescribeContextFiles", 1, page(&["1", "2"]));
+    world.inject("DescribeContextFiles", 1, page(&["3"]));
+    let request = pb::InspectMappingRequest {
+        context_id: "c".to_owned(),
+        original_path: "/tmp/a".to_owned(),
+    };
+    let answer = MappingPolicyServiceClient::new(world.channel.clone())
+        .inspect_mapping(within(request))
+        .await
+        .unwrap();
+    assert_eq!(answer.into_inner().file_count, 3);
+}
+
+#[tokio::test]
+async fn a_skip_counts_what_agb_gave_and_not_what_it_was_asked_for() {
+    let world = World::start().await;
+    let page = |ids: &[&str], next: &str| {
+        let sessions: Vec<_> = ids
+            .iter()
+            .map(|id| serde_json::json!({"sessionId": id, "sessionStatus": "RUNNING"}))
+            .collect();
+        let answer = serde_json::json!({"success": true, "data": sessions, "nextToken": next});
+        respond(200, &answer.to_string(), &[])
+    };
+    for fault in [page(&["1"], "n"), page(&["2"], "n"), page(&["3"], "")] {
+        world.inject("ListSession", 1, fault);
+    }
+    let request = pb::ListSessionsRequest {
+        skip: 2,
+        ..pb::ListSessionsRequest::default()
+    };
+    let answer = world.sessions().list_sessions(within(request)).await;
+    assert_eq!(answer.unwrap().into_inner().sessions[0].session_id, "3");
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ async fn the_default_policy_is_agb_s_with_every_field_set() {
 async fn presets_are_listed_in_pages_and_found_by_name() {
     let world = World::start().await;
     let mut names = Vec::new();
+    let mut pages = 0;
     let mut page_token = String::new();
     loop {
         let request = pb::ListSyncPoliciesRequest {
@@ -73,6 +74,7 @@ async fn presets_are_listed_in_pages_and_found_by_name() {
             .await
             .unwrap()
             .into_inner();
+        pages += 1;
         names.extend(page.presets.into_iter().map(|preset| preset.name));
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -83,6 +85,7 @@ async fn presets_are_listed_in_pages_and_found_by_name() {
         names,
         ["development", "large-files", "production", "read-only"]
     );
+    assert_eq!(pages, 2);
 
     let get = |name: &str| {
         within(pb::GetSyncPolicyRequest {
@@ -146,11 +149,7 @@ async fn a_session_takes_a_preset_with_single_fields_changed() {
         ..mount(&context, "/home/data")
     };
     world.create_session(CODE_IMAGE, vec![context_sync]).await;
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     let text = request.body["persistenceDataList"][0]["policy"]
         .as_str()
         .unwrap();
@@ -215,6 +214,15 @@ async fn advice_takes_into_account_what_the_context_holds() {
         reasons(&context_id).await,
         ["NO_AUTO_UPLOAD", "ARCHIVE_MODE_ON_PLAIN_FILES"]
     );
+    assert_eq!(reasons(&empty).await, ["NO_AUTO_UPLOAD"]);
+    let files = serde_json::json!([{"filePath": "/home/data/A.ZIP", "fileType": "file"}]);
+    let body = serde_json::json!({"success": true, "count": 1, "data": files}).to_string();
+    let fault = agb_emulator::FaultAction::Respond {
+        status: 200,
+        body,
+        headers: std::collections::BTreeMap::new(),
+    };
+    world.inject("DescribeContextFiles", 1, fault);
     assert_eq!(reasons(&empty).await, ["NO_AUTO_UPLOAD"]);
 }
 
@@ -298,7 +306,7 @@ async fn an_inspection_counts_what_is_there_and_names_what_comes_near() {
 
 #[tokio::test]
 async fn a_verification_names_what_is_missing_differs_or_cannot_be_read() {
-    use pb::MappingDiscrepancyKind::{Missing, SizeDiffers};
+    use pb::MappingDiscrepancyKind::{Missing, SizeDiffers, Unreadable};
     let world = World::start().await;
     let context_id = with_file(&world).await;
     let access = vec![mapped(&context_id, "/home/data", "/tmp/mapping")];
@@ -347,5 +355,90 @@ async fn a_verification_names_what_is_missing_differs_or_cannot_be_read() {
             ("/home/data/a.txt", Missing, None),
             ("/home/data/deep/b.txt", SizeDiffers, Some(4)),
         ]
+    );
+    let kinds = || async {
+        let answer = verify().await;
+        assert!(!answer.verified);
+        let found = answer.discrepancies.iter();
+        found
+            .map(|found| {
+                (
+                    found.target_path.clone(),
+                    found.kind(),
+                    found.actual_size_bytes,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let deep = "/home/data/deep/b.txt".to_owned();
+    let missing = ("/home/data/a.txt".to_owned(), Missing, None);
+    for closed in ["/home/data/deep/b.txt", "/home/data/deep"] {
+        world.run(&session_id, &format!("chmod 000 {closed}")).await;
+        let expected = [missing.clone(), (deep.clone(), Unreadable, None)];
+        assert_eq!(kinds().await, expected, "{closed}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_context_holds_nothing_nothing_has_arrived() {
+    let world = World::start().await;
+    let context_id = with_file(&world).await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    let request = pb::VerifyMappingRequest {
+        session_id,
+        context_id,
+        original_path: "/tmp/maping".to_owned(),
+        target_path: "/home/data".to_owned(),
+    };
+    let answer = mappings(&world).verify_mapping(within(request)).await;
+    let answer = answer.unwrap().into_inner();
+    assert_eq!((answer.verified, answer.file_count), (false, 0));
+}
+
+#[tokio::test]
+async fn no_more_entries_of_a_context_are_looked_at_than_the_setting_says() {
+    let settings = Figment::new().merge(("mapping.max_entries", 2));
+    let world = World::with_settings(settings).await;
+    let request = pb::InspectMappingRequest {
+        context_id: with_file(&world).await,
+        original_path: "/tmp/mapping".to_owned(),
+    };
+    let status = mappings(&world)
+        .inspect_mapping(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LIMIT_EXCEEDED");
+    assert!(
+        status.message().contains("mapping.max_entries"),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
+async fn no_more_files_are_looked_at_than_the_setting_says() {
+    let settings = Figment::new().merge(("mapping.max_entries", 5));
+    let world = World::with_settings(settings).await;
+    let context_id = with_file(&world).await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    world
+        .run(
+            &session_id,
+            "mkdir /home/data && cd /home/data && touch 1 2 3 4 5 6",
+        )
+        .await;
+    let request = pb::VerifyMappingRequest {
+        session_id,
+        context_id: context_id.clone(),
+        original_path: "/tmp/mapping".to_owned(),
+        target_path: "/home/data".to_owned(),
+    };
+    let status = mappings(&world)
+        .verify_mapping(within(request))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LIMIT_EXCEEDED");
+    assert!(
+        status.message().contains("files of the session"),
+        "{status:?}"
     );
 }

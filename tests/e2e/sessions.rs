@@ -6,6 +6,7 @@ use std::time::Duration;
 use agb_emulator::{FaultAction, SyncDirection};
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
+use figment::Figment;
 use tonic::{Code, Status};
 
 use crate::support::{CODE_IMAGE, World, mount, reason, seconds, sync_status, within};
@@ -91,11 +92,7 @@ async fn a_session_is_created_with_everything_that_was_asked_for() {
         answer.sync_status.unwrap().state(),
         pb::SyncState::Succeeded
     );
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     assert_eq!(request.query["imageId"], CODE_IMAGE);
     assert_eq!(request.body["labels"], r#"{"purpose":"test"}"#);
     assert_eq!(request.body["mcpPolicyId"], "policy-1");
@@ -129,11 +126,7 @@ async fn browser_data_is_mounted_as_agb_s_sdk_does() {
     )
     .await
     .unwrap();
-    let requests = world.emulator.requests();
-    let request = requests
-        .iter()
-        .find(|request| request.operation == "createSession")
-        .unwrap();
+    let request = world.first_request("createSession");
     let mounts = request.body["persistenceDataList"].as_array().unwrap();
     let paths: Vec<_> = mounts
         .iter()
@@ -159,6 +152,28 @@ async fn browser_data_is_mounted_as_agb_s_sdk_does() {
         policy(2)["bwList"]["whiteLists"][2]["path"],
         "/Default/Cookies-journal"
     );
+}
+
+#[tokio::test]
+async fn browser_data_need_not_be_uploaded() {
+    let world = World::start().await;
+    let browser_context = pb::BrowserContext {
+        context_id: world.create_context("data").await,
+        auto_upload: Some(false),
+        ..pb::BrowserContext::default()
+    };
+    let request = pb::CreateSessionRequest {
+        image_id: "agb-browser-use-1".to_owned(),
+        browser_context: Some(browser_context),
+        ..pb::CreateSessionRequest::default()
+    };
+    create(&world, request).await.unwrap();
+    let request = world.first_request("createSession");
+    let text = request.body["persistenceDataList"][0]["policy"]
+        .as_str()
+        .unwrap();
+    let policy: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(policy["uploadPolicy"]["autoUpload"], false);
 }
 
 #[tokio::test]
@@ -345,6 +360,33 @@ async fn a_session_whose_upload_fails_is_not_deleted_unless_forced() {
 }
 
 #[tokio::test]
+async fn a_forced_deletion_keeps_time_for_the_release_when_the_upload_hangs() {
+    let world = World::start().await;
+    let context = world.create_context("c").await;
+    let session = world
+        .create_session(CODE_IMAGE, vec![mount(&context, "/home/data")])
+        .await;
+    let stall = FaultAction::StallSyncTask { direction: None };
+    world.inject("SyncContext", 1, stall);
+    let settings = Figment::new()
+        .merge(("server.max_deadline", "8s"))
+        .merge(("server.default_deadline", "8s"));
+    let (_gateway, channel) = world.replica_with(settings).await;
+    let request = pb::DeleteSessionRequest {
+        sync_contexts: true,
+        delete_despite_failed_sync: true,
+        ..delete(&session)
+    };
+    let answer = SessionServiceClient::new(channel)
+        .delete_session(within(request))
+        .await
+        .unwrap();
+    let known = answer.into_inner().sync_status.unwrap();
+    assert_eq!(known.state(), pb::SyncState::Running);
+    until_gone(&world, &session).await;
+}
+
+#[tokio::test]
 async fn labels_are_set_read_and_filtered_by() {
     let world = World::start().await;
     let first = world.create_session(CODE_IMAGE, vec![]).await;
@@ -398,6 +440,43 @@ async fn labels_are_set_read_and_filtered_by() {
     expected.sort();
     assert_eq!(ids, expected);
     assert_eq!(list(BTreeMap::new(), 5, 1).await.sessions, []);
+}
+
+#[tokio::test]
+async fn the_gateway_s_own_labels_outlive_a_change_and_are_not_told() {
+    let world = World::start().await;
+    let session_id = world.create_session(CODE_IMAGE, vec![]).await;
+    let labels = r#"{"agb-gateway/own": "1", "team": "blue"}"#;
+    let body = serde_json::json!({"success": true, "data": {"labels": labels}}).to_string();
+    let fault = FaultAction::Respond {
+        status: 200,
+        body,
+        headers: BTreeMap::new(),
+    };
+    world.inject("GetLabel", 2, fault);
+    let request = pb::GetSessionLabelsRequest {
+        session_id: session_id.clone(),
+    };
+    let told = world
+        .sessions()
+        .get_session_labels(within(request))
+        .await
+        .unwrap();
+    let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
+    assert_eq!(told.into_inner().labels, team("blue"));
+    let request = pb::SetSessionLabelsRequest {
+        session_id,
+        labels: team("red"),
+    };
+    world
+        .sessions()
+        .set_session_labels(within(request))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.first_request("SetLabel").query["Labels"],
+        r#"{"agb-gateway/own":"1","team":"red"}"#
+    );
 }
 
 #[tokio::test]

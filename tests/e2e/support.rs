@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agb_emulator::{Emulator, Fault, FaultAction, FaultId};
+use agb_emulator::{Emulator, Fault, FaultAction, FaultId, RecordedRequest};
 use agb_gateway::app::Gateway;
 use agb_gateway::config::Config;
 use agb_gateway::proto::v1 as pb;
@@ -49,7 +49,12 @@ impl World {
 
     /// Another gateway in front of the same AGB, which knows nothing of the first one.
     pub(crate) async fn replica(&self) -> (Gateway, Channel) {
-        start_gateway(&self.emulator, Figment::new()).await
+        self.replica_with(Figment::new()).await
+    }
+
+    /// Another gateway in front of the same AGB, with settings of its own.
+    pub(crate) async fn replica_with(&self, settings: Figment) -> (Gateway, Channel) {
+        start_gateway(&self.emulator, settings).await
     }
 
     /// Another gateway, which gives every call one second. With a deadline of the client's own it would be a race which of the
@@ -83,6 +88,13 @@ impl World {
             times,
             action,
         })
+    }
+
+    /// What AGB got with the first call of an operation.
+    pub(crate) fn first_request(&self, operation: &str) -> RecordedRequest {
+        let requests = self.emulator.requests().into_iter();
+        let mut of_operation = requests.filter(|request| request.operation == operation);
+        of_operation.next().expect("a call of the operation")
     }
 
     pub(crate) async fn create_context(&self, name: &str) -> String {

@@ -4,6 +4,7 @@ use agb_emulator::FaultAction;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::read_file_response::Payload as Read;
 use agb_gateway::proto::v1::write_file_request::Payload as Write;
+use figment::Figment;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 use sha2::{Digest as _, Sha256};
@@ -175,6 +176,43 @@ async fn a_session_that_another_replica_made_is_asked_for_its_link_once() {
 }
 
 #[tokio::test]
+async fn a_link_that_cannot_be_reached_is_not_tried_again() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let told = serde_json::json!({"success": true, "data": {
+        "sessionId": session_id, "linkUrl": format!("http://{address}"), "token": "t",
+        "toolList": [{"name": "shell", "server": "s"}],
+    }});
+    let fault = FaultAction::Respond {
+        status: 200,
+        body: told.to_string(),
+        headers: std::collections::BTreeMap::new(),
+    };
+    world.inject("getSession", 1, fault);
+    let (_gateway, channel) = world.replica().await;
+    let mut sessions =
+        agb_gateway::proto::v1::session_service_client::SessionServiceClient::new(channel);
+    let mut execute = async || {
+        let request = pb::ExecuteCommandRequest {
+            session_id: session_id.clone(),
+            command: "true".to_owned(),
+            timeout: Some(seconds(20)),
+            ..pb::ExecuteCommandRequest::default()
+        };
+        sessions.execute_command(within(request)).await.unwrap();
+    };
+    execute().await;
+    let open = std::net::TcpListener::bind(address).unwrap();
+    open.set_nonblocking(true).unwrap();
+    execute().await;
+    assert!(open.accept().is_err(), "the link was tried again");
+    assert_eq!(world.emulator.request_count("mcp"), 2);
+}
+
+#[tokio::test]
 async fn a_tool_call_whose_answer_is_lost_is_not_repeated() {
     let world = World::start().await;
     let session_id = session(&world).await;
@@ -334,6 +372,64 @@ async fn a_write_that_breaks_off_leaves_the_file_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_write_whose_caller_leaves_changes_nothing_and_leaves_nothing_behind() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let header = Write::Header(pb::WriteFileHeader {
+        session_id: session_id.clone(),
+        path: "/tmp/file".to_owned(),
+        mode: 0,
+    });
+    for payload in [header, Write::Data(b"half".to_vec())] {
+        let payload = Some(payload);
+        let message = pb::WriteFileRequest { payload };
+        sender.send(message).await.unwrap();
+    }
+    let mut sessions = world.sessions();
+    let call = tokio::spawn(async move {
+        let request = within(tokio_stream::wrappers::ReceiverStream::new(receiver));
+        sessions.write_file(request).await
+    });
+    // The part is made by one call of a tool, filled by the next, and removed by a third.
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(10));
+    while world.emulator.request_count("callTool") < 2 {
+        pause.tick().await;
+    }
+    call.abort();
+    while !world.run(&session_id, "ls -A /tmp").await.is_empty() {
+        pause.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn a_write_keeps_the_mode_of_a_file_and_does_not_go_into_a_folder() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    world
+        .run(
+            &session_id,
+            "mkdir /tmp/folder && touch /tmp/script && chmod 750 /tmp/script",
+        )
+        .await;
+    let overwrite = pb::WriteMode::Overwrite;
+    write(&world, &session_id, "/tmp/script", overwrite, &[b"new"])
+        .await
+        .unwrap();
+    let mode = world.run(&session_id, "stat -c %a /tmp/script").await;
+    assert_eq!(mode, "750\n");
+    let status = write(&world, &session_id, "/tmp/folder", overwrite, &[b"new"])
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "AGB_TOOL_FAILED");
+    assert_eq!(world.run(&session_id, "ls -A /tmp/folder").await, "");
+    let status = write(&world, &session_id, "/tmp/folder/", overwrite, &[b"new"])
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["header.path"]);
+}
+
+#[tokio::test]
 async fn a_directory_is_listed() {
     let world = World::start().await;
     let session_id = session(&world).await;
@@ -417,6 +513,49 @@ async fn links_metrics_resource_and_internal_contexts_are_told() {
         .await
         .unwrap();
     assert_eq!(contexts.into_inner().contexts.len(), 1);
+}
+
+#[tokio::test]
+async fn a_link_without_a_port_names_none() {
+    let world = World::start().await;
+    let session_id = session(&world).await;
+    let request = pb::GetSessionLinkRequest {
+        session_id,
+        ..pb::GetSessionLinkRequest::default()
+    };
+    // Whether AGB wants a port is AGB's affair.
+    let _ = world.sessions().get_session_link(within(request)).await;
+    let query = world.first_request("getLink").query;
+    assert_eq!(query.keys().collect::<Vec<_>>(), ["sessionId"]);
+}
+
+#[tokio::test]
+async fn files_of_a_session_go_in_pieces_of_the_size_of_the_setting() {
+    let settings = Figment::new().merge(("limits.session_piece_bytes", 1024));
+    let world = World::with_settings(settings).await;
+    let session_id = session(&world).await;
+    let overwrite = pb::WriteMode::Overwrite;
+    write(&world, &session_id, "/tmp/a", overwrite, &[&[b'x'; 2049]])
+        .await
+        .unwrap();
+    // The part is made, filled with three calls, and put in place.
+    assert_eq!(world.emulator.request_count("callTool"), 5);
+    read(&world, whole(&session_id, "/tmp/a")).await.unwrap();
+    // The size is asked for, and three pieces.
+    assert_eq!(world.emulator.request_count("callTool"), 9);
+}
+
+#[tokio::test]
+async fn a_message_of_a_written_file_keeps_to_the_setting() {
+    let settings = Figment::new().merge(("limits.max_piece_bytes", 1024));
+    let world = World::with_settings(settings).await;
+    let session_id = session(&world).await;
+    let overwrite = pb::WriteMode::Overwrite;
+    let status = write(&world, &session_id, "/tmp/a", overwrite, &[&[b'x'; 1025]])
+        .await
+        .unwrap_err();
+    assert_eq!(wrong_fields(&status), ["data"]);
+    assert_eq!(world.run(&session_id, "ls -A /tmp").await, "");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use agb_emulator::FaultAction;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::download_context_file_response::Payload as Sent;
 use agb_gateway::proto::v1::upload_context_file_request::Payload as Piece;
+use figment::Figment;
 use sha2::{Digest as _, Sha256};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
@@ -122,6 +123,42 @@ async fn an_upload_of_another_size_than_announced_writes_nothing() {
 }
 
 #[tokio::test]
+async fn no_message_of_a_stream_holds_more_than_the_setting_says() {
+    let settings = Figment::new().merge(("limits.max_piece_bytes", 1024));
+    let world = World::with_settings(settings).await;
+    let context_id = world.create_context("c").await;
+    let pieces = vec![header(&context_id, None), Piece::Data(vec![7; 1025])];
+    let status = upload(&world, pieces).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["data"]);
+    assert!(
+        status.message().contains("limits.max_piece_bytes"),
+        "{status:?}"
+    );
+    let pieces = std::iter::once(header(&context_id, None))
+        .chain(std::iter::repeat_n(Piece::Data(vec![7; 1024]), 9));
+    upload(&world, pieces.collect()).await.unwrap();
+    let request = pb::DownloadContextFileRequest {
+        context_id,
+        path: PATH.to_owned(),
+    };
+    let pieces = world
+        .contexts()
+        .download_context_file(within(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let sizes: Vec<_> = pieces
+        .filter_map(|piece| match piece.unwrap().payload.unwrap() {
+            Sent::Data(data) => Some(data.len()),
+            _ => None,
+        })
+        .collect()
+        .await;
+    assert_eq!(sizes.iter().sum::<usize>(), 9 * 1024);
+    assert!(sizes.iter().all(|size| *size <= 1024), "{sizes:?}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_is_not_found() {
     let world = World::start().await;
     let context_id = world.create_context("c").await;
@@ -168,6 +205,18 @@ async fn presigned_urls_are_made_and_expire() {
         .unwrap()
         .into_inner();
     assert!(answer.url.starts_with(&world.emulator.url()));
+}
+
+#[tokio::test]
+async fn a_url_to_write_to_is_for_a_file_with_a_name() {
+    let world = World::start().await;
+    let request = pb::CreateUploadUrlRequest {
+        context_id: "c".to_owned(),
+        path: "/home/data/".to_owned(),
+    };
+    let status = world.contexts().create_upload_url(within(request)).await;
+    assert_eq!(wrong_fields(&status.unwrap_err()), ["path"]);
+    assert_eq!(world.emulator.requests().len(), 0);
 }
 
 #[tokio::test]

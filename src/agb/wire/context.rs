@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{NoData, call, time::timestamp};
+use super::{NoData, call, lenient, time::timestamp};
 use crate::domain::{Context, ContextState};
 
 /// Asks for a context by id or by name; `allow_create` goes with a name only.
@@ -108,22 +108,19 @@ pub struct GetContextFileDownloadUrl<'a> {
 call!(GetContextFileDownloadUrl<'_> => GET_CONTEXT_FILE_DOWNLOAD_URL, FileUrlData);
 
 /// A context.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ContextData {
-    /// AGB's id.
+    /// AGB's id. Empty where there is no such context.
     pub id: String,
     /// The name.
-    #[serde(default)]
     pub name: String,
     /// When it was created, in a form that AGB chooses.
-    #[serde(default)]
     pub create_time: Value,
     /// When it was last used, in a form that AGB chooses.
-    #[serde(default)]
     pub last_used_time: Value,
     /// AGB's word for the state; empty in lists.
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient")]
     pub state: String,
 }
 
@@ -144,12 +141,15 @@ impl From<ContextData> for Context {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContextFileData {
     /// AGB's id of the file.
+    #[serde(deserialize_with = "lenient")]
     pub file_id: String,
     /// The last part of the path.
+    #[serde(deserialize_with = "lenient")]
     pub file_name: String,
     /// The path in the context.
     pub file_path: String,
     /// AGB's word for the kind.
+    #[serde(deserialize_with = "lenient")]
     pub file_type: String,
     /// When it was created, in a form that AGB chooses.
     pub gmt_create: Value,
@@ -158,6 +158,7 @@ pub struct ContextFileData {
     /// The size in bytes.
     pub size: u64,
     /// AGB's word for the state.
+    #[serde(deserialize_with = "lenient")]
     pub status: String,
 }
 

@@ -285,7 +285,8 @@ pub struct DesktopInfoData {
 #[serde(default)]
 pub struct InitBrowserData {
     /// Where it listens in the session.
-    pub port: Option<u16>,
+    #[serde(deserialize_with = "lenient")]
+    pub port: String,
 }
 
 /// One of AGB's own contexts.

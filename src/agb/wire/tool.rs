@@ -85,7 +85,7 @@ pub struct ToolResult {
 #[serde(rename_all = "camelCase", default)]
 pub struct ToolContent {
     /// `text` or `image`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "nullable")]
     pub kind: String,
     /// The text.
     #[serde(deserialize_with = "nullable")]

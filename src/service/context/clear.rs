@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::super::{Backend, translate};
 use super::files::list_page;
 use crate::agb::{self, wire};
-use crate::domain::{Context, ContextState, Violations};
+use crate::domain::{Context, ContextState};
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
@@ -14,9 +14,7 @@ pub(super) async fn clear_context(
     context_id: &str,
     deadline: Deadline,
 ) -> Result<Context, Failure> {
-    let mut violations = Violations::default();
-    violations.check("context_id", translate::identifier(context_id));
-    violations.into_result()?;
+    translate::sole_identifier("context_id", context_id)?;
     let resource = Resource::Context(context_id.to_owned());
     backend
         .client

@@ -4,18 +4,26 @@ use secrecy::ExposeSecret as _;
 
 use super::super::{Backend, page_token, translate};
 use crate::agb::{self, wire};
-use crate::domain::{Violations, absolute_path};
+use crate::domain::{Violations, absolute_path, file_path};
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-
-const DEFAULT_PAGE_SIZE: u32 = 50;
-const MAX_PAGE_SIZE: u32 = 500;
 
 /// A page of files as AGB tells it.
 pub(in crate::service) struct Page {
     pub(in crate::service) files: Vec<wire::ContextFileData>,
     pub(in crate::service) total: u32,
+}
+
+impl Page {
+    /// Whether there are more pages after this one. Where AGB does not count, a page that is full may not be the last.
+    pub(in crate::service) fn has_next(&self, page_number: u32, page_size: u32) -> bool {
+        let full = u64::try_from(self.files.len()).is_ok_and(|count| count >= page_size.into());
+        match self.total {
+            0 => full,
+            total => u64::from(page_number) * u64::from(page_size) < u64::from(total),
+        }
+    }
 }
 
 pub(in crate::service) async fn list_page(
@@ -54,7 +62,7 @@ pub(super) async fn list_context_files(
     let page_size = violations
         .check(
             "page_size",
-            page_token::size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+            page_token::size(request.page_size, backend.limits.file_pages),
         )
         .unwrap_or_default();
     // AGB counts in pages, so the token holds for one size of page only.
@@ -78,9 +86,8 @@ pub(super) async fn list_context_files(
         let resource = Resource::Context(request.context_id.clone());
         Failure::agb(error, "listing the files of the context", Some(resource))
     })?;
-    let more = u64::from(page_number) * u64::from(page_size) < u64::from(page.total);
-    let next = if more {
-        (page_number + 1).to_string()
+    let next = if page.has_next(page_number, page_size) {
+        page_number.saturating_add(1).to_string()
     } else {
         String::new()
     };
@@ -118,7 +125,10 @@ pub(super) async fn create_upload_url(
     request: &pb::CreateUploadUrlRequest,
     deadline: Deadline,
 ) -> Result<pb::CreateUploadUrlResponse, Failure> {
-    validate(&request.context_id, &request.path)?;
+    let mut violations = Violations::default();
+    violations.check("context_id", translate::identifier(&request.context_id));
+    violations.check("path", file_path(&request.path));
+    violations.into_result()?;
     let data = upload_url(backend, &request.context_id, &request.path, deadline).await?;
     Ok(pb::CreateUploadUrlResponse {
         url: data.url.expose_secret().to_owned(),

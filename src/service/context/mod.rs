@@ -19,8 +19,6 @@ use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
 const LIST: &str = "contexts";
-const DEFAULT_PAGE_SIZE: u32 = 10;
-const MAX_PAGE_SIZE: u32 = 100;
 
 /// Contexts: named storage that outlives sessions.
 #[derive(Clone, Debug)]
@@ -161,7 +159,10 @@ async fn get_context(
             violations.check("context_id", translate::identifier(&id)),
             None,
         ),
-        Some(Selector::Name(name)) => (None, violations.check("name", translate::name(&name))),
+        Some(Selector::Name(name)) => (
+            None,
+            violations.check("name", translate::name(&name, &backend.limits)),
+        ),
         None => {
             violations.add("selector", "needs one of context_id and name");
             (None, None)
@@ -185,7 +186,10 @@ async fn create_context(
     let mut violations = Violations::default();
     let region = region(&request.login_region_id, &mut violations);
     let context = request.context.unwrap_or_default();
-    let name = violations.check("context.name", translate::name(&context.name));
+    let name = violations.check(
+        "context.name",
+        translate::name(&context.name, &backend.limits),
+    );
     if !context.context_id.is_empty() {
         violations.add(
             "context.context_id",
@@ -232,13 +236,13 @@ async fn list_contexts(
     let mut violations = Violations::default();
     let max_results = violations.check(
         "page_size",
-        page_token::size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+        page_token::size(request.page_size, backend.limits.pages),
     );
     let next_token = violations.check("page_token", page_token::read(LIST, &request.page_token));
     violations.into_result()?;
     let next_token = next_token.flatten();
     let call = wire::ListContexts {
-        max_results: max_results.unwrap_or(DEFAULT_PAGE_SIZE),
+        max_results: max_results.unwrap_or_default(),
         next_token: next_token.as_deref(),
     };
     let answer = backend
@@ -268,7 +272,10 @@ async fn update_context(
         "context.context_id",
         translate::identifier(&context.context_id),
     );
-    violations.check("context.name", translate::name(&context.name));
+    violations.check(
+        "context.name",
+        translate::name(&context.name, &backend.limits),
+    );
     for path in request.update_mask.iter().flat_map(|mask| &mask.paths) {
         if path != "name" {
             violations.add("update_mask", format!("may hold `name` only, got {path:?}"));
@@ -300,9 +307,7 @@ async fn delete_context(
     deadline: Deadline,
 ) -> Result<(), Failure> {
     let id = &request.context_id;
-    let mut violations = Violations::default();
-    violations.check("context_id", translate::identifier(id));
-    violations.into_result()?;
+    translate::sole_identifier("context_id", id)?;
     match backend
         .client
         .call(&wire::DeleteContext { id }, deadline)

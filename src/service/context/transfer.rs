@@ -1,19 +1,20 @@
 //! UploadContextFile and DownloadContextFile: whole files through the gateway, streamed, in bounded memory.
 
 use std::io;
+use std::mem;
+use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::super::Backend;
-use super::super::incoming::{receive, wrong};
+use super::super::incoming::{check_piece, receive, wrong};
+use super::super::{Backend, translate};
 use super::files::{download_url, failed, upload_url, validate};
-use crate::agb::Download;
-use crate::domain::Violations;
+use crate::agb::{self, Download};
+use crate::domain::{Limits, Violations, file_path};
 use crate::proto::v1 as pb;
 use crate::proto::v1::download_context_file_response::Payload as Sent;
 use crate::proto::v1::upload_context_file_request::Payload as Received;
@@ -36,29 +37,43 @@ pub(super) async fn upload_context_file(
     let size = checked(&header).map_err(Failure::from)?;
     let url = upload_url(backend, &header.context_id, &header.path, deadline).await?;
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    let body = ReceiverStream::new(receiver);
-    let put = backend.client.put_file(&url.url, body, size, deadline);
-    let (forwarded, put) = tokio::join!(forward(&mut pieces, sender, size, deadline), put);
-    // What broke the upload off explains more than the broken upload.
-    let (size_bytes, sha256) = match (forwarded, &put) {
-        (Forwarded::Whole(size, sha256), _) => (size, sha256),
-        (Forwarded::BrokenOff(status), _) => return Err(*status),
-        (Forwarded::Refused, Ok(())) => {
-            return Err(Status::internal(
-                "the storage answered before the upload was complete",
-            ));
-        }
-        (Forwarded::Refused, Err(_)) => (0, Vec::new()),
-    };
-    put.map_err(|error| {
+    // An announced length of nothing would be a whole file before the caller's stream has ended.
+    let announced = size.filter(|size| *size > 0);
+    let put = backend
+        .client
+        .put_file(&url.url, body(receiver), announced, deadline);
+    let forwarding = forward(&mut pieces, sender, size, &backend.limits, deadline);
+    let (mut put, mut forwarding) = (pin!(put), pin!(forwarding));
+    let failed = |error| {
         failed(
             error,
             "uploading the file",
             &header.context_id,
             &header.path,
         )
-    })?;
+    };
+    let forwarded = tokio::select! {
+        // What broke the upload off explains more than the broken upload.
+        biased;
+        forwarded = &mut forwarding => forwarded,
+        // The storage has refused, and the caller's next piece may be long in coming.
+        answer = &mut put => return Err(failed(early(answer)).into()),
+    };
+    let (size_bytes, sha256) = match forwarded {
+        Forwarded::Whole(size, sha256) => (size, sha256),
+        Forwarded::BrokenOff(status) => return Err(*status),
+        Forwarded::Refused => return Err(failed(early(put.await)).into()),
+    };
+    put.await.map_err(failed)?;
     Ok(pb::UploadContextFileResponse { size_bytes, sha256 })
+}
+
+/// Why the storage has answered before it had the whole file.
+fn early(answer: Result<(), agb::Error>) -> agb::Error {
+    answer.err().unwrap_or_else(|| {
+        let detail = "the storage called the file written before it was complete";
+        agb::Error::malformed(&agb::operation::PUT_FILE, "", detail)
+    })
 }
 
 /// How the way from the caller to the storage has ended.
@@ -73,40 +88,55 @@ enum Forwarded {
 
 async fn forward(
     pieces: &mut Streaming<pb::UploadContextFileRequest>,
-    sender: mpsc::Sender<io::Result<Bytes>>,
+    sender: mpsc::Sender<Piece>,
     size: Option<u64>,
+    limits: &Limits,
     deadline: Deadline,
 ) -> Forwarded {
     let mut hash = Sha256::new();
     let mut count: u64 = 0;
+    // The last piece is held back until it is known to be the last: with it, the storage may have all that was announced.
+    let mut held = Bytes::new();
     let end = loop {
         let data = match receive(pieces, |message| message.payload, deadline).await {
-            Ok(Some(Received::Data(data))) => data,
+            Ok(Some(Received::Data(data))) => Bytes::from(data),
             Ok(Some(Received::Header(_))) => {
                 break Err(wrong("header", "must come only once").into());
             }
             Ok(None) => break Ok(()),
             Err(status) => break Err(status),
         };
+        if let Err(failure) = check_piece(&data, limits) {
+            break Err(failure.into());
+        }
         count += data.len() as u64;
-        if size.is_some_and(|size| count > size) {
+        if let Some(size) = size.filter(|size| count > *size) {
             break Err(wrong_size(size, count).into());
         }
         hash.update(&data);
-        if sender.send(Ok(Bytes::from(data))).await.is_err() {
+        if data.is_empty() {
+            continue;
+        }
+        let before = mem::replace(&mut held, data);
+        if !before.is_empty() && sender.send(Piece::Data(before)).await.is_err() {
             return Forwarded::Refused;
         }
     };
-    let end = end.and_then(|()| match size {
-        Some(size) if count < size => Err(wrong_size(Some(size), count).into()),
-        _ => Ok(()),
+    let end = end.and_then(|()| match size.filter(|size| count < *size) {
+        Some(size) => Err(wrong_size(size, count).into()),
+        None => Ok(()),
     });
     if let Err(status) = end {
-        // Without this the storage would take a stream that ends here for a whole file.
-        let _ = sender
-            .send(Err(io::Error::other("the upload broke off")))
-            .await;
         return Forwarded::BrokenOff(Box::new(status));
+    }
+    let sent = async {
+        if !held.is_empty() {
+            sender.send(Piece::Data(held)).await?;
+        }
+        sender.send(Piece::End).await
+    };
+    if sent.await.is_err() {
+        return Forwarded::Refused;
     }
     Forwarded::Whole(
         i64::try_from(count).unwrap_or(i64::MAX),
@@ -114,21 +144,43 @@ async fn forward(
     )
 }
 
-fn checked(header: &pb::UploadContextFileHeader) -> Result<Option<u64>, Violations> {
-    validate(&header.context_id, &header.path)?;
-    match header.size_bytes.map(u64::try_from) {
-        None => Ok(None),
-        Some(Ok(size)) => Ok(Some(size)),
-        Some(Err(_)) => {
-            let mut violations = Violations::default();
-            violations.add("header.size_bytes", "must not be negative");
-            Err(violations)
-        }
-    }
+/// What goes to the storage.
+#[derive(Debug)]
+enum Piece {
+    Data(Bytes),
+    /// The file is whole.
+    End,
 }
 
-fn wrong_size(size: Option<u64>, count: u64) -> Failure {
-    let size = size.unwrap_or_default();
+/// The body of the request to the storage. It ends only when it is told so: a sender that is gone, for whatever reason, is an
+/// upload that broke off, and the storage must not take it for a whole file.
+fn body(pieces: mpsc::Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold(pieces, |mut pieces| async move {
+        match pieces.recv().await {
+            Some(Piece::Data(data)) => Ok(Some((data, pieces))),
+            Some(Piece::End) => Ok(None),
+            None => Err(io::Error::other("the upload broke off")),
+        }
+    })
+}
+
+fn checked(header: &pb::UploadContextFileHeader) -> Result<Option<u64>, Violations> {
+    let mut violations = Violations::default();
+    violations.check(
+        "header.context_id",
+        translate::identifier(&header.context_id),
+    );
+    violations.check("header.path", file_path(&header.path));
+    let size = header.size_bytes.map(u64::try_from).transpose();
+    let size = violations.check(
+        "header.size_bytes",
+        size.map_err(|_| "must not be negative".to_owned()),
+    );
+    violations.into_result()?;
+    Ok(size.flatten())
+}
+
+fn wrong_size(size: u64, count: u64) -> Failure {
     wrong(
         "header.size_bytes",
         &format!("says {size}, and {count} bytes or more were sent; nothing was written"),
@@ -153,6 +205,8 @@ pub(super) async fn download_context_file(
         .map_err(|error| failed(error, "downloading the file", &context_id, &path))?;
     let sending = Sending {
         download,
+        rest: Bytes::new(),
+        piece_bytes: backend.limits.piece_bytes.value,
         next: Next::Header,
         hash: Sha256::new(),
         count: 0,
@@ -164,6 +218,9 @@ pub(super) async fn download_context_file(
 
 struct Sending {
     download: Download,
+    /// What has come and is not yet sent.
+    rest: Bytes,
+    piece_bytes: usize,
     next: Next,
     hash: Sha256,
     count: i64,
@@ -188,19 +245,23 @@ impl Sending {
                 })
             }
             Next::Data => {
-                let chunk = self.download.chunk().await;
-                let failed =
-                    |error| failed(error, "downloading the file", &self.context_id, &self.path);
-                if let Some(data) = chunk.map_err(failed)? {
-                    self.hash.update(&data);
-                    self.count += i64::try_from(data.len()).unwrap_or(i64::MAX);
-                    Sent::Data(data.into())
-                } else {
+                if self.rest.is_empty() {
+                    let chunk = self.download.chunk().await;
+                    let failed =
+                        |error| failed(error, "downloading the file", &self.context_id, &self.path);
+                    self.rest = chunk.map_err(failed)?.unwrap_or_default();
+                }
+                let data = self.rest.split_to(self.rest.len().min(self.piece_bytes));
+                if data.is_empty() {
                     self.next = Next::End;
                     Sent::Trailer(pb::DownloadContextFileTrailer {
                         size_bytes: self.count,
                         sha256: self.hash.clone().finalize().to_vec(),
                     })
+                } else {
+                    self.hash.update(&data);
+                    self.count += i64::try_from(data.len()).unwrap_or(i64::MAX);
+                    Sent::Data(data.into())
                 }
             }
             Next::End => return Ok(None),
@@ -209,5 +270,29 @@ impl Sending {
             payload: Some(payload),
         };
         Ok(Some((message, self)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+
+    use super::*;
+
+    async fn body_of(pieces: Vec<Piece>) -> Result<Vec<Bytes>, io::Error> {
+        let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+        for piece in pieces {
+            sender.send(piece).await.unwrap();
+        }
+        drop(sender);
+        body(receiver).try_collect().await
+    }
+
+    #[tokio::test]
+    async fn a_body_ends_only_when_it_is_told_that_the_file_is_whole() {
+        let data = || Piece::Data(Bytes::from_static(b"data"));
+        assert_eq!(body_of(vec![data(), Piece::End]).await.unwrap(), ["data"]);
+        assert!(body_of(vec![data()]).await.is_err());
+        assert!(body_of(vec![]).await.is_err());
     }
 }

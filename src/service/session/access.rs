@@ -54,7 +54,7 @@ pub(super) async fn get_cdp_link(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<pb::GetCdpLinkResponse, Failure> {
-    validate(session_id)?;
+    translate::sole_identifier("session_id", session_id)?;
     let answer = backend
         .client
         .call(&wire::GetCdpLink { session_id }, deadline)
@@ -70,7 +70,7 @@ pub(super) async fn get_session_resource(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<pb::SessionResource, Failure> {
-    validate(session_id)?;
+    translate::sole_identifier("session_id", session_id)?;
     let answer = backend
         .client
         .call(&wire::GetMcpResource { session_id }, deadline)
@@ -113,7 +113,7 @@ pub(super) async fn init_browser(
     let answer = backend.client.call(&call, deadline).await;
     let answer = answer.map_err(failed("starting the browser", &request.session_id))?;
     Ok(pb::InitBrowserResponse {
-        port: answer.data.port.unwrap_or_default().into(),
+        port: answer.data.port.parse::<u16>().unwrap_or_default().into(),
     })
 }
 
@@ -148,12 +148,6 @@ pub(super) async fn load_internal_contexts(
     Ok(pb::LoadInternalContextsResponse {
         contexts: contexts.collect(),
     })
-}
-
-fn validate(session_id: &str) -> Result<(), Violations> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()
 }
 
 fn failed(doing: &'static str, session_id: &str) -> impl FnOnce(agb::Error) -> Failure {

@@ -16,7 +16,6 @@ use crate::status::Failure;
 const SECOND: Duration = Duration::from_secs(1);
 /// AGB's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The short names that AGB uses in some formats, and the MIME types that they stand for.
 const REPRESENTATIONS: [(&str, &str); 8] = [
@@ -41,7 +40,11 @@ pub(super) async fn run_code(
     let language = violations.check("language", language(&request.language));
     let timeout = violations.check(
         "timeout",
-        translate::duration(request.timeout.as_ref(), SECOND..=MAX_TIMEOUT, SECOND),
+        translate::duration_up_to(
+            backend.limits.tool_timeout,
+            request.timeout.as_ref(),
+            SECOND,
+        ),
     );
     violations.into_result()?;
     let timeout = timeout.flatten().unwrap_or(DEFAULT_TIMEOUT);
@@ -61,7 +64,7 @@ pub(super) async fn run_code(
 
 /// AGB's name of a language. The error is the rule that the caller's breaks.
 fn language(language: &str) -> Result<&'static str, String> {
-    match language.to_ascii_lowercase().as_str() {
+    match language.trim().to_ascii_lowercase().as_str() {
         "" => Err("is required and must not be empty".to_owned()),
         "python" | "py" | "python3" => Ok("python"),
         "javascript" | "js" | "node" | "nodejs" => Ok("javascript"),
@@ -76,12 +79,17 @@ fn language(language: &str) -> Result<&'static str, String> {
 /// Reads the tool's answer: `{result, stdout, stderr, …}`, `{results, logs, error, …}`, or a bare text.
 fn answer(text: &str) -> pb::RunCodeResponse {
     match serde_json::from_str::<Value>(text) {
+        // What the code itself wrote may be an object too, with fields of these names.
         Ok(Value::Object(told))
-            if told.contains_key("result") || told.contains_key("executionError") =>
+            if told.get("result").is_some_and(Value::is_array)
+                || told.contains_key("executionError") =>
         {
             new_format(&told)
         }
-        Ok(Value::Object(told)) if told.contains_key("results") || told.contains_key("logs") => {
+        Ok(Value::Object(told))
+            if told.get("results").is_some_and(Value::is_array)
+                || told.get("logs").is_some_and(Value::is_object) =>
+        {
             rich_format(&told)
         }
         _ => pb::RunCodeResponse {
@@ -222,7 +230,13 @@ mod tests {
         assert_eq!(rich.results[0].representations["image/png"], "QQ==");
         assert_eq!(rich.error.unwrap().name, "ZeroDivisionError");
 
-        for text in ["hello", "{}", "[1]"] {
+        for text in [
+            "hello",
+            "{}",
+            "[1]",
+            r#"{"result": 42}"#,
+            r#"{"results": "none", "logs": 1}"#,
+        ] {
             assert_eq!(answer(text).stdout, [text]);
         }
     }
@@ -235,7 +249,7 @@ mod tests {
 
     #[test]
     fn languages_go_by_all_of_agb_s_names() {
-        assert_eq!(language("Python3"), Ok("python"));
+        assert_eq!(language(" Python3 "), Ok("python"));
         assert_eq!(language("NODE"), Ok("javascript"));
         assert!(language("cobol").unwrap_err().contains("python"));
         assert!(language("").unwrap_err().contains("required"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::{Backend, shell, translate};
-use crate::domain::{Violations, absolute_path};
+use crate::domain::{Limits, Violations, absolute_path};
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::Failure;
@@ -14,14 +14,13 @@ use crate::status::Failure;
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// AGB's default (SDK, `command.py`).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
-const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 pub(super) async fn execute_command(
     backend: &Backend,
     request: &pb::ExecuteCommandRequest,
     deadline: Deadline,
 ) -> Result<pb::ExecuteCommandResponse, Failure> {
-    let timeout = validate(request)?;
+    let timeout = validate(request, &backend.limits)?;
     let mut arguments = json!({
         "command": request.command,
         "timeout_ms": timeout.as_millis(),
@@ -42,7 +41,7 @@ pub(super) async fn execute_command(
 }
 
 /// The command's timeout, when all fields keep to their rules.
-fn validate(request: &pb::ExecuteCommandRequest) -> Result<Duration, Violations> {
+fn validate(request: &pb::ExecuteCommandRequest, limits: &Limits) -> Result<Duration, Violations> {
     let mut violations = Violations::default();
     violations.check("session_id", translate::identifier(&request.session_id));
     violations.require("command", &request.command);
@@ -53,11 +52,7 @@ fn validate(request: &pb::ExecuteCommandRequest) -> Result<Duration, Violations>
     check_environment(&request.environment, &mut violations);
     let timeout = violations.check(
         "timeout",
-        translate::duration(
-            request.timeout.as_ref(),
-            MILLISECOND..=MAX_TIMEOUT,
-            MILLISECOND,
-        ),
+        translate::duration_up_to(limits.tool_timeout, request.timeout.as_ref(), MILLISECOND),
     );
     violations.into_result()?;
     Ok(timeout.flatten().unwrap_or(DEFAULT_TIMEOUT))

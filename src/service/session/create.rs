@@ -20,7 +20,7 @@ pub(super) async fn create_session(
     if !request.request_id.is_empty() {
         return Err(Failure::NotImplemented("CreateSession with request_id"));
     }
-    let new = validate(&backend.presets, request)?;
+    let new = validate(&backend.presets, &backend.limits, request)?;
     let (created, guard) = create(backend, &new, deadline).await?;
     let session_id = created.session_id.clone();
     backend.tools.remember(&session_id, &created);

@@ -1,5 +1,7 @@
 //! DeleteSession: upload first if asked, release, and return when AGB says that the session is gone.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::super::{Backend, translate};
@@ -9,6 +11,10 @@ use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 use crate::sync::{Report, Start};
+
+/// How much of a deadline is kept for the release when the session is deleted even though the upload fails.
+const RELEASE_PERCENT: u32 = 25;
+const MAX_RELEASE_RESERVE: Duration = Duration::from_secs(30);
 
 pub(super) async fn delete_session(
     backend: &Backend,
@@ -36,7 +42,13 @@ async fn delete(
 ) -> Result<pb::DeleteSessionResponse, Failure> {
     let session_id = &request.session_id;
     let report = if request.sync_contexts {
-        match upload(backend, session_id, deadline).await {
+        // An upload that may fail must leave time to release the session.
+        let upload_deadline = if request.delete_despite_failed_sync {
+            deadline.reserving(RELEASE_PERCENT, MAX_RELEASE_RESERVE)
+        } else {
+            deadline
+        };
+        match upload(backend, session_id, upload_deadline).await {
             Ok(report) => Some(report),
             Err(failure) if request.delete_despite_failed_sync => known_of(failure, session_id),
             Err(failure) => return Err(failure),

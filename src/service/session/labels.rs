@@ -9,19 +9,12 @@ use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
-const DEFAULT_PAGE_SIZE: u32 = 10;
-const MAX_PAGE_SIZE: u32 = 100;
-/// Skipping costs one call of AGB for each hundred sessions.
-const MAX_SKIP: u32 = 10_000;
-
 pub(super) async fn keep_session_alive(
     backend: &Backend,
     session_id: &str,
     deadline: Deadline,
 ) -> Result<(), Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let call = wire::RefreshSessionIdleTime { session_id };
     let answer = backend.client.call(&call, deadline).await;
     answer
@@ -39,7 +32,7 @@ pub(super) async fn set_session_labels(
     if request.labels.is_empty() {
         violations.add("labels", "is required: AGB takes no empty set of labels");
     }
-    let labels = Labels::check("labels", &request.labels, &mut violations);
+    let labels = Labels::check("labels", &request.labels, &backend.limits, &mut violations);
     violations.into_result()?;
     let session_id = &request.session_id;
     // The gateway's own labels of the session must outlive the change.
@@ -61,9 +54,7 @@ pub(super) async fn get_session_labels(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let mut labels = get(backend, session_id, deadline).await?;
     labels.retain(|key, _| !key.starts_with(RESERVED_LABEL_PREFIX));
     Ok(labels)
@@ -97,12 +88,15 @@ pub(super) async fn list_sessions(
     deadline: Deadline,
 ) -> Result<pb::ListSessionsResponse, Failure> {
     let mut violations = Violations::default();
-    let labels = Labels::check("labels", &request.labels, &mut violations);
+    let labels = Labels::check("labels", &request.labels, &backend.limits, &mut violations);
     let page_size = violations.check(
         "page_size",
-        page_token::size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+        page_token::size(request.page_size, backend.limits.pages),
     );
-    let skip = violations.check("skip", page_token::size(request.skip, 0, MAX_SKIP));
+    let skip = violations.check(
+        "skip",
+        page_token::at_most(request.skip, backend.limits.skip),
+    );
     let list = format!("sessions {:?} {}", labels.as_map(), request.show_deleted);
     let token = violations.check("page_token", page_token::read(&list, &request.page_token));
     violations.into_result()?;
@@ -114,9 +108,13 @@ pub(super) async fn list_sessions(
     };
     let mut token = token.flatten();
     let mut left = skip.unwrap_or_default();
+    // Skipping costs one call of AGB for each largest page.
+    let most = page_token::number(backend.limits.pages.max);
     while left > 0 {
-        let skipped = pages.get(left.min(MAX_PAGE_SIZE), token.as_deref()).await?;
-        left -= left.min(MAX_PAGE_SIZE);
+        let skipped = pages.get(left.min(most), token.as_deref()).await?;
+        // AGB may give less than it was asked for.
+        let given = u32::try_from(skipped.data.len()).unwrap_or(u32::MAX);
+        left = left.saturating_sub(given);
         if skipped.page.next_token.is_empty() {
             return Ok(pb::ListSessionsResponse {
                 total_size: size(skipped.page.total),
@@ -126,7 +124,7 @@ pub(super) async fn list_sessions(
         token = Some(skipped.page.next_token);
     }
     let answer = pages
-        .get(page_size.unwrap_or(DEFAULT_PAGE_SIZE), token.as_deref())
+        .get(page_size.unwrap_or_default(), token.as_deref())
         .await?;
     Ok(pb::ListSessionsResponse {
         sessions: answer.data.into_iter().map(listed).collect(),

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Backend, BoxStream, deadline, translate};
 use crate::agb::wire;
-use crate::domain::{Session, Violations};
+use crate::domain::Session;
 use crate::proto::v1 as pb;
 use crate::proto::v1::session_service_server as server;
 use crate::resilience::Deadline;
@@ -226,9 +226,7 @@ async fn get_session(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<Session, Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let answer = backend
         .client
         .call(&wire::GetSession { session_id }, deadline)

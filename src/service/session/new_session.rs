@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::translate;
 use crate::domain::{
-    BwList, DeletePolicy, Labels, MountPath, Preset, SyncPolicy, UploadPolicy, Violations,
+    BwList, DeletePolicy, Labels, Limits, MountPath, Preset, SyncPolicy, UploadPolicy, Violations,
     WhiteList,
 };
 use crate::proto::v1 as pb;
@@ -22,7 +22,6 @@ const BROWSER_WHITE_LIST: [&str; 3] = [
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
-const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// A request that passed every rule.
 pub(super) struct NewSession {
@@ -46,25 +45,29 @@ pub(super) struct Mount {
 /// Checks all fields.
 pub(super) fn validate(
     presets: &BTreeMap<String, Preset>,
+    limits: &Limits,
     request: &pb::CreateSessionRequest,
 ) -> Result<NewSession, Violations> {
     let mut violations = Violations::default();
     let image_id = violations.check("image_id", translate::identifier(&request.image_id));
-    let labels = Labels::check("labels", &request.labels, &mut violations);
+    let labels = Labels::check("labels", &request.labels, limits, &mut violations);
     let policy_id = (!request.policy_id.is_empty())
         .then(|| violations.check("policy_id", translate::identifier(&request.policy_id)))
         .flatten();
     let idle_timeout = violations.check(
         "idle_timeout",
-        translate::duration(
-            request.idle_timeout.as_ref(),
-            SECOND..=MAX_IDLE_TIMEOUT,
-            SECOND,
-        ),
+        translate::duration_up_to(limits.idle_timeout, request.idle_timeout.as_ref(), SECOND),
     );
     let failure_action =
         violations.check("failure_action", translate::choice(request.failure_action));
-    let mounts = mounts(presets, request, &mut violations);
+    // Whether they overlap is asked of every pair, so too many are not looked at.
+    let count = limits
+        .context_syncs
+        .check("be", request.context_syncs.len());
+    let mounts = match violations.check("context_syncs", count) {
+        Some(_) => mounts(presets, request, &mut violations),
+        None => Vec::new(),
+    };
     violations.into_result()?;
     Ok(NewSession {
         image_id: image_id.unwrap_or_default(),

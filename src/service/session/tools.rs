@@ -15,16 +15,13 @@ use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 pub(super) async fn list_tools(
     backend: &Backend,
     image_id: &str,
     deadline: Deadline,
 ) -> Result<pb::ListToolsResponse, Failure> {
-    let mut violations = Violations::default();
-    violations.check("image_id", translate::identifier(image_id));
-    violations.into_result()?;
+    translate::sole_identifier("image_id", image_id)?;
     let doing = "listing the tools";
     let answer = backend
         .client
@@ -63,9 +60,9 @@ pub(super) async fn call_tool(
     violations.check("name", translate::identifier(&request.name));
     let timeout = violations.check(
         "timeout",
-        translate::duration(
+        translate::duration_up_to(
+            backend.limits.tool_timeout,
             request.timeout.as_ref(),
-            MILLISECOND..=MAX_TIMEOUT,
             MILLISECOND,
         ),
     );
@@ -156,9 +153,7 @@ pub(super) async fn get_session_metrics(
     session_id: &str,
     deadline: Deadline,
 ) -> Result<pb::SessionMetrics, Failure> {
-    let mut violations = Violations::default();
-    violations.check("session_id", translate::identifier(session_id));
-    violations.into_result()?;
+    translate::sole_identifier("session_id", session_id)?;
     let call = ToolCall {
         session_id,
         name: "get_metrics",
@@ -208,5 +203,43 @@ fn metrics_of(metrics: &Value) -> pb::SessionMetrics {
             .get("timestamp")
             .and_then(wire::timestamp)
             .map(translate::timestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pb::tool_content::Content;
+
+    fn told(json: Value) -> pb::ToolContent {
+        content(serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn pictures_are_bytes_and_what_is_not_known_is_told_as_agb_wrote_it() {
+        let image = told(json!({"type": "image", "data": "aGk=", "mimeType": "image/png"}));
+        assert_eq!(image.content, Some(Content::Image(b"hi".to_vec())));
+        assert_eq!(image.mime_type, "image/png");
+        for other in [
+            json!({"type": "image", "data": "no base64!"}),
+            json!({"type": "resource", "uri": "x", "text": "t"}),
+        ] {
+            let Some(Content::Other(fields)) = told(other.clone()).content else {
+                panic!("{other}");
+            };
+            assert_eq!(Value::Object(translate::from_struct(fields)), other);
+        }
+    }
+
+    #[test]
+    fn metrics_are_read_under_all_of_their_names() {
+        for name in ["rx_rate_kbyte_per_s", "rx_rate_kbps", "rx_rate_KBps"] {
+            let metrics = metrics_of(&json!({"cpu_count": 2, "mem_used": 5, name: 1.5}));
+            assert_eq!((metrics.cpu_count, metrics.memory_used_bytes), (2, 5));
+            assert!(
+                (metrics.receive_rate_kilobytes_per_second - 1.5).abs() < 1e-9,
+                "{name}"
+            );
+        }
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::domain::{Limit, Limits, Violations};
+
 const MAX_IDENTIFIER_BYTES: usize = 255;
-const MAX_NAME_CHARS: usize = 255;
 
 /// Checks a required identifier of AGB's. The error is the rule that it breaks.
 pub(in crate::service) fn identifier(text: &str) -> Result<String, String> {
@@ -26,16 +27,23 @@ pub(in crate::service) fn identifier(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Checks the one field of a request that has no other to check.
+pub(in crate::service) fn sole_identifier(field: &str, text: &str) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    violations.check(field, identifier(text));
+    violations.into_result()
+}
+
 /// Checks a required name that people choose. The error is the rule that it breaks.
-pub(in crate::service) fn name(text: &str) -> Result<String, String> {
+pub(in crate::service) fn name(text: &str, limits: &Limits) -> Result<String, String> {
     let chars = text.chars().count();
     if text.trim().is_empty() {
         return Err("is required and must not be empty".to_owned());
     }
-    if chars > MAX_NAME_CHARS {
-        return Err(format!(
-            "must be at most {MAX_NAME_CHARS} characters, got {chars}"
-        ));
+    let max = limits.name_chars;
+    if chars > max.value {
+        let rule = format!("must be at most {} characters, got {chars}", max.value);
+        return Err(max.broken(rule));
     }
     if text.chars().any(char::is_control) {
         return Err("must not hold control characters".to_owned());
@@ -82,6 +90,22 @@ pub(in crate::service) fn duration(
     Ok(Some(parsed))
 }
 
+/// Checks an optional duration of at least one `unit`, up to a limit. The error is the rule that it breaks.
+pub(in crate::service) fn duration_up_to(
+    limit: Limit<Duration>,
+    duration: Option<&prost_types::Duration>,
+    unit: Duration,
+) -> Result<Option<Duration>, String> {
+    self::duration(duration, unit..=limit.value, unit).map_err(|rule| {
+        let parsed = duration.and_then(|duration| Duration::try_from(*duration).ok());
+        if parsed.is_some_and(|parsed| parsed > limit.value) {
+            limit.broken(rule)
+        } else {
+            rule
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,8 +135,34 @@ mod tests {
         assert!(identifier("a b").is_err());
         assert!(identifier("").is_err());
         assert!(identifier(&"a".repeat(256)).is_err());
+        let name = |text: &str| name(text, &Limits::default());
         assert!(name("my context").is_ok());
         assert!(name("  ").is_err());
         assert!(name("a\u{7}").is_err());
+        assert!(name(&"ü".repeat(255)).is_ok());
+        let rule = name(&"ü".repeat(256)).unwrap_err();
+        assert!(
+            rule.contains("got 256 (setting limits.max_name_chars)"),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn the_setting_is_told_for_durations_that_are_too_long_and_for_no_others() {
+        let limit = Limits::default().tool_timeout;
+        let parse = |seconds, nanos| {
+            let written = prost_types::Duration { seconds, nanos };
+            duration_up_to(limit, Some(&written), SECOND)
+        };
+        assert_eq!(parse(3600, 0), Ok(Some(HOUR)));
+        let rule = parse(3601, 0).unwrap_err();
+        assert!(
+            rule.ends_with("(setting limits.max_tool_timeout)"),
+            "{rule}"
+        );
+        for (seconds, nanos) in [(0, 0), (-1, 0), (1, 500)] {
+            let rule = parse(seconds, nanos).unwrap_err();
+            assert!(!rule.contains("setting"), "{rule}");
+        }
     }
 }
