@@ -92,6 +92,7 @@ impl Gateway {
             max: config.server.max_deadline,
             default: config.server.default_deadline,
             reserve: config.server.deadline_reserve,
+            attempts: config.agb.client.retry.policy.max_attempts(),
         };
         let max_message_bytes = config.server.max_message_bytes;
         macro_rules! limited {

@@ -1,7 +1,8 @@
-//! One call, one HTTP request: parameters put where the table says, the key in the header, the answer's envelope opened.
+//! One call: parameters put where the table says, the key in the header, the answer's envelope opened.
 //!
 //! Connections are pooled and kept alive. Redirects are refused, the answer's length is bounded, and so is the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -10,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+use super::attempts::{Attempts, RetrySettings};
 use super::endpoint::Endpoint;
 use super::error::{Error, Kind, Refusal};
 use super::operation::Operation;
@@ -34,8 +36,34 @@ pub struct ClientConfig {
     pub pool_idle_timeout: Duration,
     /// The longest answer that is read, in bytes.
     pub max_response_bytes: usize,
+    /// How calls are repeated.
+    pub retry: RetrySettings,
     /// Domains at which sessions may have their own links, beside the host of the endpoint.
     pub session_link_domains: Vec<String>,
+}
+
+#[cfg(test)]
+impl ClientConfig {
+    /// A configuration for tests that make no call, or one that fails.
+    pub(super) fn sample(endpoint: &str) -> Self {
+        use crate::resilience::RetryPolicy;
+        Self {
+            endpoint: Endpoint::try_new(endpoint).unwrap(),
+            api_key: "hunter2".into(),
+            request_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_millis(50),
+            pool_idle_timeout: Duration::from_secs(1),
+            max_response_bytes: 1,
+            retry: RetrySettings {
+                policy: RetryPolicy::new(1, Duration::ZERO, Duration::ZERO),
+                throttle_tokens: 1,
+                breaker_failures: 1,
+                breaker_pause: Duration::ZERO,
+                breaker_longest_pause: Duration::ZERO,
+            },
+            session_link_domains: vec!["agb.cloud".to_owned()],
+        }
+    }
 }
 
 /// A client of AGB; cheap to clone, all clones share the connections.
@@ -46,6 +74,9 @@ pub struct Client {
     /// Sends no key: for sessions' own links and for the storage behind presigned URLs.
     pub(super) keyless: reqwest::Client,
     pub(super) config: ClientConfig,
+    attempts: Arc<Attempts>,
+    /// Those of the storage behind presigned URLs, which can be down while AGB is not.
+    pub(super) storage_attempts: Arc<Attempts>,
 }
 
 /// What AGB answered.
@@ -81,6 +112,8 @@ impl Client {
         Ok(Self {
             http: build(reqwest::Client::builder().default_headers(headers))?,
             keyless: build(reqwest::Client::builder())?,
+            attempts: Arc::new(Attempts::new(&config.retry)),
+            storage_attempts: Arc::new(Attempts::new(&config.retry)),
             config,
         })
     }
@@ -102,7 +135,7 @@ impl Client {
         )
     }
 
-    /// Makes one call.
+    /// Makes one call: one HTTP request, or more where the operation may be repeated and that helps.
     pub async fn call<C: Call>(
         &self,
         call: &C,
@@ -130,7 +163,8 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
-        let result = bounded(operation, request_timeout, deadline, self.exchange(call)).await;
+        let exchange = || bounded(operation, request_timeout, deadline, self.exchange(call));
+        let result = self.attempts.make(operation, deadline, exchange).await;
         match &result {
             Ok(answer) => {
                 tracing::debug!(
@@ -422,16 +456,7 @@ mod tests {
     }
 
     fn client(endpoint: &str) -> Client {
-        Client::try_new(ClientConfig {
-            endpoint: Endpoint::try_new(endpoint).unwrap(),
-            api_key: "hunter2".into(),
-            request_timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_millis(50),
-            pool_idle_timeout: Duration::from_secs(1),
-            max_response_bytes: 1,
-            session_link_domains: Vec::new(),
-        })
-        .unwrap()
+        Client::try_new(ClientConfig::sample(endpoint)).unwrap()
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Error {
 pub(super) enum Kind {
     /// No connection was made: AGB has not seen the request.
     NotSent(String),
+    /// AGB has left so many calls unanswered that it is left alone for a while: it has not seen the request.
+    LeftAlone { retry_after: Duration },
     /// The connection broke: AGB may have done what was asked.
     Lost(String),
     /// No answer within the timeout of one call: AGB may have done what was asked.
@@ -154,7 +156,7 @@ impl Error {
 
     /// Whether it is certain that AGB has not seen the request.
     pub fn is_not_sent(&self) -> bool {
-        matches!(*self.kind, Kind::NotSent(_))
+        matches!(*self.kind, Kind::NotSent(_) | Kind::LeftAlone { .. })
     }
 
     /// Whether AGB gave no answer: the connection broke, or the timeout of one call came.
@@ -196,7 +198,7 @@ impl Error {
     /// Whether what was asked may have happened, and asking again could make it happen twice.
     pub fn leaves_outcome_unknown(&self) -> bool {
         let unknown = match &*self.kind {
-            Kind::NotSent(_) | Kind::Redirected { .. } => false,
+            Kind::NotSent(_) | Kind::LeftAlone { .. } | Kind::Redirected { .. } => false,
             Kind::Refused(refusal) => refusal.http_status >= 500,
             Kind::Lost(_)
             | Kind::TimedOut(_)
@@ -207,6 +209,42 @@ impl Error {
             | Kind::Malformed { .. } => true,
         };
         unknown && self.operation.idempotency != Idempotency::Safe
+    }
+
+    /// Whether AGB seems to be down: no connection, no answer, or a proxy or AGB itself says so.
+    pub fn is_outage(&self) -> bool {
+        let unavailable = |refusal: &Refusal| matches!(refusal.http_status, 408 | 502..=504);
+        self.is_not_sent()
+            || self.is_unheard()
+            || self.is_truncated()
+            || self.is_proxy_failure()
+            || self.refusal().is_some_and(unavailable)
+    }
+
+    /// Whether AGB says that it was asked too much, and so has done nothing.
+    pub fn is_overload(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| matches!(refusal.http_status, 425 | 429))
+    }
+
+    /// How long AGB asks to wait, or is left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &*self.kind {
+            Kind::LeftAlone { retry_after } => Some(*retry_after),
+            Kind::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the call may be made again, by its operation's class and by what is known of this attempt.
+    pub fn may_be_repeated(&self) -> bool {
+        match self.operation.idempotency {
+            Idempotency::Safe => true,
+            Idempotency::SafeWhenNotSent | Idempotency::Reconcile => {
+                self.is_not_sent() || self.is_overload()
+            }
+            Idempotency::Never => false,
+        }
     }
 
     /// The caller's deadline came first.
@@ -220,6 +258,10 @@ impl fmt::Display for Error {
         write!(formatter, "AGB {}: ", self.operation.name)?;
         match &*self.kind {
             Kind::NotSent(cause) => write!(formatter, "could not connect: {cause}"),
+            Kind::LeftAlone { retry_after } => write!(
+                formatter,
+                "AGB has left many calls unanswered and is not asked for {retry_after:.1?}"
+            ),
             Kind::Lost(cause) => write!(
                 formatter,
                 "the connection broke before the answer was complete: {cause}"
@@ -290,6 +332,31 @@ mod tests {
                 ..Refusal::default()
             },
         )
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_repeated_only_where_that_does_no_harm() {
+        let lost = |operation| Error::new(operation, Kind::Lost(String::new()));
+        let not_sent = |operation| Error::new(operation, Kind::NotSent(String::new()));
+        for (operation, after_loss, when_not_sent) in [
+            (&operation::GET_SESSION, true, true),
+            (&operation::INIT_BROWSER, false, true),
+            (&operation::CREATE_SESSION, false, true),
+            (&operation::CALL_TOOL, false, false),
+        ] {
+            assert_eq!(
+                lost(operation).may_be_repeated(),
+                after_loss,
+                "{}",
+                operation.name
+            );
+            assert_eq!(
+                not_sent(operation).may_be_repeated(),
+                when_not_sent,
+                "{}",
+                operation.name
+            );
+        }
     }
 
     #[test]

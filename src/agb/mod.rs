@@ -1,8 +1,9 @@
 //! The client of the AGB HTTP API: which calls there are, how they look on the wire, and what their answers mean.
 //!
-//! A call of [`Client`] is exactly one HTTP request. Whether a call may be repeated is declared in [`operation`]; nothing here
-//! repeats one that may have reached AGB. [`Tools`] chooses between two routes, and may ask AGB for a session's link first. The source of every fact is AGB's official SDK, `agbcloud-sdk` 0.12.0.
+//! A call of [`Client`] is one HTTP request, or more of them where the operation may be repeated: that is declared in
+//! [`operation`]. [`Tools`] chooses between two routes, and may ask AGB for a session's link first. The source of every fact is AGB's official SDK, `agbcloud-sdk` 0.12.0.
 
+mod attempts;
 mod client;
 mod endpoint;
 mod error;
@@ -11,6 +12,7 @@ mod storage;
 mod tools;
 pub mod wire;
 
+pub use attempts::RetrySettings;
 pub use client::{Answer, Client, ClientConfig, without_values};
 pub use endpoint::Endpoint;
 pub use error::{Error, Refusal};

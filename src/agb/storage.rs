@@ -39,7 +39,10 @@ impl Client {
         if let Some(size) = size {
             request = request.header(header::CONTENT_LENGTH, size);
         }
-        sent(&PUT_FILE, request, deadline).await.map(|_response| ())
+        // The pieces come from the caller, once: a second attempt would have nothing to send.
+        let sending = sent(&PUT_FILE, request, deadline);
+        let response = self.storage_attempts.once(&PUT_FILE, sending).await;
+        response.map(drop)
     }
 
     /// Begins to read a file.
@@ -48,9 +51,15 @@ impl Client {
         url: &SecretString,
         deadline: Deadline,
     ) -> Result<Download, Error> {
-        let request = self.keyless.get(url.expose_secret());
+        let exchange = || {
+            let request = self.keyless.get(url.expose_secret());
+            sent(&GET_FILE, request, deadline)
+        };
         Ok(Download {
-            response: sent(&GET_FILE, request, deadline).await?,
+            response: self
+                .storage_attempts
+                .make(&GET_FILE, deadline, exchange)
+                .await?,
             deadline,
         })
     }

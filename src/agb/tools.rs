@@ -220,19 +220,11 @@ impl Tools {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ClientConfig, Endpoint};
+    use super::super::ClientConfig;
     use super::*;
 
     fn allowed(endpoint: &str, link: &str) -> bool {
-        let client = Client::try_new(ClientConfig {
-            endpoint: Endpoint::try_new(endpoint).unwrap(),
-            api_key: "k".into(),
-            request_timeout: Duration::from_secs(1),
-            connect_timeout: Duration::from_secs(1),
-            pool_idle_timeout: Duration::from_secs(1),
-            max_response_bytes: 1,
-            session_link_domains: vec!["agb.cloud".to_owned()],
-        });
+        let client = Client::try_new(ClientConfig::sample(endpoint));
         Tools::new(client.unwrap()).is_allowed(&Url::parse(link).unwrap())
     }
 

@@ -7,8 +7,11 @@ use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::{API_KEY_VARIABLE, read_file};
-use crate::agb::{ClientConfig, Endpoint};
+use crate::agb::{ClientConfig, Endpoint, RetrySettings};
+use crate::resilience::RetryPolicy;
 
+const MILLISECOND: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MIB: i64 = 1 << 20;
@@ -22,6 +25,12 @@ pub struct AgbConfig {
     /// `agb.connect_timeout`: 100 ms to 1 min, default 10 s. `agb.pool_idle_timeout`: 0 to 1 h, default 90 s.
     /// `agb.max_response_bytes`: 1 MiB to 1 GiB, default 32 MiB. `agb.session_link_domains`: where sessions may have links
     /// of their own beside the endpoint's host, default `["agb.cloud"]`.
+    ///
+    /// Repetitions: `agb.max_attempts` at one call, 1 to 10, default 4; pauses of up to `agb.retry_base`, 1 ms to 1 min,
+    /// default 100 ms, doubling up to `agb.retry_cap`, 1 ms to 1 min, default 5 s; `agb.retry_tokens` of the throttle that all
+    /// share, 2 to 100,000, default 100. `agb.breaker_failures`: how many calls in a row AGB must leave unanswered before it is
+    /// left alone, 1 to 100,000, default 20, for `agb.breaker_pause`, 1 ms to 1 min, default 1 s, doubling up to
+    /// `agb.breaker_longest_pause`, 1 ms to 1 h, default 15 s.
     pub client: ClientConfig,
 }
 
@@ -46,8 +55,10 @@ impl AgbConfig {
         let session_link_domains = reader
             .optional("agb.session_link_domains")
             .unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
+        let retry = read_retry(reader);
         Some(Self {
             client: ClientConfig {
+                retry: retry?,
                 session_link_domains,
                 endpoint: endpoint?,
                 api_key: api_key?,
@@ -58,6 +69,25 @@ impl AgbConfig {
             },
         })
     }
+}
+
+fn read_retry(reader: &mut Reader<'_>) -> Option<RetrySettings> {
+    let max_attempts = reader.number("agb.max_attempts", 4, 1..=10);
+    let base = reader.duration("agb.retry_base", "100ms", MILLISECOND..=MINUTE);
+    let cap = reader.duration("agb.retry_cap", "5s", MILLISECOND..=MINUTE);
+    let throttle_tokens = reader.number("agb.retry_tokens", 100, 2..=100_000);
+    let breaker_failures = reader.number("agb.breaker_failures", 20, 1..=100_000);
+    let breaker_pause = reader.duration("agb.breaker_pause", "1s", MILLISECOND..=MINUTE);
+    let breaker_longest_pause =
+        reader.duration("agb.breaker_longest_pause", "15s", MILLISECOND..=HOUR);
+    let whole = |number: usize| u32::try_from(number).ok();
+    Some(RetrySettings {
+        policy: RetryPolicy::new(whole(max_attempts?)?, base?, cap?),
+        throttle_tokens: whole(throttle_tokens?)?,
+        breaker_failures: whole(breaker_failures?)?,
+        breaker_pause: breaker_pause?,
+        breaker_longest_pause: breaker_longest_pause?,
+    })
 }
 
 fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<SecretString> {

@@ -1,4 +1,4 @@
-//! Puts the caller's deadline into the request, where the services find it.
+//! Puts the caller's deadline into the request, where the services find it, and how often each call of AGB may be tried.
 //!
 //! tonic has a timeout of its own, which drops the call and answers CANCELLED without a word. The reserve lets the gateway
 //! answer first, with what is known.
@@ -14,6 +14,7 @@ use crate::resilience::Deadline;
 use crate::status::Failure;
 
 const HEADER: &str = "grpc-timeout";
+const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 /// The reserve takes at most this part of the caller's time.
 const MAX_RESERVE_PART: u32 = 10;
 /// The gRPC wire format allows eight digits.
@@ -28,6 +29,8 @@ pub struct DeadlineLimits {
     pub default: Duration,
     /// How much earlier the gateway answers.
     pub reserve: Duration,
+    /// How often each call of AGB is tried. What the client has tried before counts.
+    pub attempts: u32,
 }
 
 impl DeadlineLimits {
@@ -53,9 +56,22 @@ impl Interceptor for DeadlineInterceptor {
             Failure::from(violations)
         })?;
         let budget = self.0.budget(caller);
-        request.extensions_mut().insert(Deadline::after(budget));
+        let attempts = self
+            .0
+            .attempts
+            .saturating_sub(previous_attempts(request.metadata()));
+        request
+            .extensions_mut()
+            .insert(Deadline::after(budget).with_attempts(attempts));
         Ok(request)
     }
+}
+
+/// How often a client that repeats calls by itself has tried this one before (gRFC A6). What cannot be read is none.
+fn previous_attempts(metadata: &MetadataMap) -> u32 {
+    let header = metadata.get(PREVIOUS_ATTEMPTS);
+    let text = header.and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
@@ -92,6 +108,7 @@ mod tests {
         max: Duration::from_mins(15),
         default: Duration::from_mins(5),
         reserve: Duration::from_millis(100),
+        attempts: 4,
     };
 
     fn read(text: &str) -> Result<Option<Duration>, String> {

@@ -10,9 +10,12 @@ const LAST_TRY: Duration = Duration::from_millis(5);
 /// How much of the time left the last pauses take.
 const LAST_PAUSE_SHARE: f64 = 0.5;
 
-/// The point in time at which the caller's call ends.
+/// The point in time at which the caller's call ends, and how often something may be tried until then.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    end: Instant,
+    attempts: u32,
+}
 
 /// The deadline came before the thing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,12 +25,29 @@ pub struct DeadlineExceeded;
 impl Deadline {
     /// A deadline that is `duration` away.
     pub fn after(duration: Duration) -> Self {
-        Self(Instant::now() + duration)
+        Self {
+            end: Instant::now() + duration,
+            attempts: u32::MAX,
+        }
+    }
+
+    /// The same, with at most so many attempts at each call; at least one.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self {
+            attempts: attempts.max(1),
+            ..self
+        }
+    }
+
+    /// How many attempts at each call are allowed.
+    pub fn attempts(self) -> u32 {
+        self.attempts
     }
 
     /// How much time is left; zero once the deadline has passed.
     pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        self.end.saturating_duration_since(Instant::now())
     }
 
     /// A deadline that comes earlier, so that a part of the time is left for what has to be done afterwards: so many parts of
@@ -35,7 +55,10 @@ impl Deadline {
     #[must_use]
     pub fn reserving(self, percent: u32, max: Duration) -> Self {
         let reserve = (self.remaining() * percent / 100).min(max);
-        Self(self.0.checked_sub(reserve).unwrap_or(self.0))
+        Self {
+            end: self.end.checked_sub(reserve).unwrap_or(self.end),
+            ..self
+        }
     }
 
     /// Runs `future` until it ends or the deadline comes. A deadline that has passed does not start it.
@@ -43,7 +66,7 @@ impl Deadline {
         if self.remaining().is_zero() {
             return Err(DeadlineExceeded);
         }
-        timeout_at(self.0, future)
+        timeout_at(self.end, future)
             .await
             .map_err(|_elapsed| DeadlineExceeded)
     }

@@ -1,11 +1,15 @@
 //! Small types that decide and do no I/O of their own: how long something may take, how soon to look again, and how often.
 
+mod breaker;
 mod budget;
 mod deadline;
 mod forecast;
 mod pace;
+mod retry;
 
+pub use breaker::{Breaker, Permit};
 pub use budget::Budget;
 pub use deadline::{Deadline, DeadlineExceeded};
 pub use forecast::{Experience, Forecast};
 pub use pace::Pace;
+pub use retry::{RetryPolicy, Throttle};

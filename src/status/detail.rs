@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use prost::Message as _;
 use prost_types::Any;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::failure::Resource;
@@ -18,6 +19,8 @@ use crate::sync::{self, Report};
 /// The domain of every ErrorInfo.
 pub const ERROR_DOMAIN: &str = "agb-gateway";
 
+/// Tells clients that repeat calls by themselves when to (gRFC A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const SYNC_STATUS_TYPE_URL: &str = "type.googleapis.com/agb.gateway.v1.SyncStatus";
 /// Statuses travel in HTTP/2 trailers, of which common clients take about 8 KiB: what callers or AGB wrote is cut.
 const MAX_MESSAGE_BYTES: usize = 1_600;
@@ -62,11 +65,15 @@ pub(super) fn build(
         details.set_resource_info(resource.kind(), name, resource.owner(), "");
     }
     let message = cut(message, MAX_MESSAGE_BYTES, percent_encoded_len);
-    let status = Status::with_error_details(row.reason.code, message, details);
-    match report {
-        Some(report) => with_sync_status(&status, report),
-        None => status,
+    let mut status = Status::with_error_details(row.reason.code, message, details);
+    if let Some(report) = report {
+        status = with_sync_status(&status, report);
     }
+    if let Some(delay) = row.retry_delay {
+        let pushback = MetadataValue::from(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        status.metadata_mut().insert(PUSHBACK, pushback);
+    }
+    status
 }
 
 /// tonic-types knows google's details only; ours is added to the encoded list.

@@ -45,7 +45,7 @@ pub(super) fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
         return Row::new(&reason::AGB_OUTCOME_UNKNOWN);
     }
     if error.is_not_sent() || error.is_unheard() || error.is_proxy_failure() {
-        return Row::new(&reason::AGB_UNREACHABLE).with_retry(None);
+        return Row::new(&reason::AGB_UNREACHABLE).with_retry(error.retry_after());
     }
     if error.is_truncated() {
         return Row::new(&reason::AGB_ANSWER_TRUNCATED).with_retry(None);

@@ -87,6 +87,7 @@ impl Upstream for Client {
     }
 
     fn look_deadline(&self) -> Deadline {
-        Deadline::after(self.request_timeout())
+        // The next look is the next attempt.
+        Deadline::after(self.request_timeout()).with_attempts(1)
     }
 }

@@ -121,7 +121,7 @@ async fn an_answer_beyond_the_limit_is_refused() {
 
 #[tokio::test]
 async fn answers_that_are_not_agb_s_are_told_apart() {
-    let world = World::start().await;
+    let world = World::without_repetition().await;
     for (fault, code, expected) in [
         (
             respond(200, "<html>", &[("content-type", "text/html")]),
@@ -175,7 +175,9 @@ async fn answers_that_are_not_agb_s_are_told_apart() {
 
 #[tokio::test]
 async fn a_call_that_agb_leaves_unanswered_ends_with_the_timeout_of_one_call() {
-    let settings = Figment::new().merge(("agb.request_timeout", "1s"));
+    let settings = Figment::new()
+        .merge(("agb.request_timeout", "1s"))
+        .merge(("agb.max_attempts", 1));
     let world = World::with_settings(settings).await;
     world.inject("ListContexts", 1, FaultAction::Delay { delay_ms: 600_000 });
     let status = list(&world).await.unwrap_err();
@@ -188,7 +190,7 @@ async fn a_call_that_agb_leaves_unanswered_ends_with_the_timeout_of_one_call() {
 
 #[tokio::test]
 async fn a_throttled_call_tells_how_long_to_wait() {
-    let world = World::start().await;
+    let world = World::without_repetition().await;
     let body = r#"{"success": false, "code": "Throttling", "requestId": "r-429"}"#;
     world.inject(
         "ListContexts",

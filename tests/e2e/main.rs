@@ -12,6 +12,7 @@ mod policies;
 mod protocol;
 mod reflection;
 mod refusals;
+mod retries;
 mod scripted_storage;
 mod sessions;
 mod support;

@@ -33,6 +33,11 @@ impl World {
         Self::with_settings(Figment::new()).await
     }
 
+    /// With a gateway that makes each call of AGB once.
+    pub(crate) async fn without_repetition() -> Self {
+        Self::with_settings(Figment::new().merge(("agb.max_attempts", 1))).await
+    }
+
     pub(crate) async fn with_settings(settings: Figment) -> Self {
         let config = agb_emulator::Config {
             sandbox_program: Some(env!("CARGO_BIN_EXE_agb-gateway").into()),

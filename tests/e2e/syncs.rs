@@ -150,7 +150,7 @@ async fn looks_that_fail_are_borne_until_one_succeeds() {
 
 #[tokio::test]
 async fn nothing_is_started_when_it_is_not_known_what_was_there_before() {
-    let world = World::start().await;
+    let world = World::without_repetition().await;
     let (session, _) = session(&world).await;
     world.inject("GetContextInfo", 1, unavailable());
     let status = world.sync_all(&session).await.unwrap_err();
