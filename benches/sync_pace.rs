@@ -11,7 +11,7 @@ use std::time::Duration;
 use agb_gateway::agb;
 use agb_gateway::config::Config;
 use agb_gateway::domain::{Direction, MountPath, SyncTask};
-use agb_gateway::resilience::Deadline;
+use agb_gateway::resilience::{Deadline, Drain};
 use agb_gateway::sync::{Start, Syncs, Upstream};
 use figment::Figment;
 use futures_util::FutureExt as _;
@@ -286,7 +286,13 @@ impl Upstream for Agb {
 /// The gateway's syncs with the settings that ship.
 fn syncs(agb: &Arc<Agb>) -> Syncs {
     let config = Config::read(&Figment::new(), Some("key".to_owned())).expect("the defaults");
-    Syncs::new(agb.clone(), &config.sync.settings, config.sync.token_keys)
+    let drain = Drain::new(config.server.drain_timeout);
+    Syncs::new(
+        agb.clone(),
+        &config.sync.settings,
+        config.sync.token_keys,
+        drain,
+    )
 }
 
 /// Random numbers that are the same in every run.

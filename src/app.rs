@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
@@ -15,8 +14,10 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::agb::{Client, Tools};
-use crate::config::Config;
-use crate::layer::{BrokenOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer};
+use crate::config::{Config, ServerConfig};
+use crate::layer::{
+    AdmissionLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer,
+};
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::v1::{
     context_service_server::ContextServiceServer,
@@ -24,6 +25,7 @@ use crate::proto::v1::{
     session_service_server::SessionServiceServer,
     sync_policy_service_server::SyncPolicyServiceServer, sync_service_server::SyncServiceServer,
 };
+use crate::resilience::Drain;
 use crate::service::background::Background;
 use crate::service::{
     Backend, ContextService, MappingPolicyService, SessionService, SyncPolicyService, SyncService,
@@ -56,8 +58,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
-    drain: watch::Sender<bool>,
-    drain_timeout: Duration,
+    drain: Drain,
     health: HealthReporter,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     background: Background,
@@ -68,6 +69,7 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
         let background = Background::default();
+        let drain = Drain::new(config.server.drain_timeout);
         let backend = Backend {
             tools: Tools::new(client.clone()),
             background: background.clone(),
@@ -75,6 +77,7 @@ impl Gateway {
                 Arc::new(client.clone()),
                 &config.sync.settings,
                 config.sync.token_keys.clone(),
+                drain.clone(),
             ),
             pace: config.sync.settings.pace,
             max_walk_entries: config.mapping.max_entries,
@@ -83,7 +86,6 @@ impl Gateway {
             client,
         };
         let (listener, address) = listen(config.server.listen).await?;
-        let (drain, draining) = watch::channel(false);
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
@@ -102,9 +104,13 @@ impl Gateway {
                     .max_encoding_message_size(usize::MAX)
             };
         }
-        let router = Server::builder()
+        let router = builder(&config.server)
             // Outermost, so that it sees every answer: also those to requests that nothing below has seen.
             .layer(ExplainLayer)
+            // Before anything costs time or memory.
+            .layer(AdmissionLayer::new(config.server.max_concurrent_calls))
+            // Around all that may take long.
+            .layer(CutOffLayer(drain.clone()))
             // Before anything reads the request.
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
@@ -129,13 +135,15 @@ impl Gateway {
                 MappingPolicyService(backend)
             )));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving =
-            tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained(draining)));
+        let drained = {
+            let drain = drain.clone();
+            async move { drain.begun().await }
+        };
+        let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
         Ok(Self {
             address,
             drain,
-            drain_timeout: config.server.drain_timeout,
             health,
             serving,
             background,
@@ -157,7 +165,7 @@ impl Gateway {
         self.health
             .set_service_status(WHOLE_SERVER, ServingStatus::NotServing)
             .await;
-        self.drain.send_replace(true);
+        self.drain.begin();
         // Ends the streams of those who watch its health, once they have heard; they would never end by themselves.
         self.health.clear_service_status(WHOLE_SERVER).await;
         let drain = async {
@@ -165,7 +173,7 @@ impl Gateway {
             self.background.finished().await;
             ended
         };
-        match tokio::time::timeout(self.drain_timeout, drain).await {
+        match tokio::time::timeout(self.drain.timeout(), drain).await {
             Ok(Ok(Ok(()))) => {
                 tracing::info!("drained");
                 Ok(())
@@ -173,7 +181,7 @@ impl Gateway {
             Ok(ended) => Err(RunError::ended(ended)),
             Err(_elapsed) => {
                 self.serving.abort();
-                Err(RunError::DrainTimeout(self.drain_timeout))
+                Err(RunError::DrainTimeout(self.drain.timeout()))
             }
         }
     }
@@ -202,8 +210,20 @@ impl RunError {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        self.drain.begin();
         self.serving.abort();
     }
+}
+
+/// A server with the bounds of the configuration.
+fn builder(config: &ServerConfig) -> Server {
+    // Replicas that were started together do not send their callers away together.
+    let age = config.connection_age.mul_f64(0.9 + 0.2 * fastrand::f64());
+    Server::builder()
+        .max_connection_age(age)
+        .http2_keepalive_interval(Some(config.keepalive_interval))
+        .http2_keepalive_timeout(Some(config.keepalive_timeout))
+        .max_concurrent_streams(u32::try_from(config.max_streams_per_connection).ok())
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -219,9 +239,4 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         // So that grpcurl can show the details of errors.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-}
-
-/// Ends when draining begins, or when the gateway is dropped.
-async fn drained(mut draining: watch::Receiver<bool>) {
-    let _ = draining.wait_for(|draining| *draining).await;
 }

@@ -1,9 +1,13 @@
 //! What every call goes through before it reaches a service.
 
+mod admission;
 mod broken_off;
+mod cut_off;
 mod deadline;
 mod explain;
 
+pub use admission::AdmissionLayer;
 pub use broken_off::BrokenOffLayer;
+pub use cut_off::CutOffLayer;
 pub use deadline::{DeadlineInterceptor, DeadlineLimits};
 pub use explain::ExplainLayer;

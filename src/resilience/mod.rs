@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod deadline;
+mod drain;
 mod forecast;
 mod pace;
 mod retry;
@@ -10,6 +11,7 @@ mod retry;
 pub use breaker::{Breaker, Permit};
 pub use budget::Budget;
 pub use deadline::{Deadline, DeadlineExceeded};
+pub use drain::Drain;
 pub use forecast::{Experience, Forecast};
 pub use pace::Pace;
 pub use retry::{RetryPolicy, Throttle};

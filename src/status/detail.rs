@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use prost::Message as _;
 use prost_types::Any;
-use tonic::Status;
 use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::failure::Resource;
@@ -45,6 +45,11 @@ pub(super) fn invalid(violations: &Violations) -> Status {
     )
 }
 
+/// A status without further details.
+pub(super) fn plain(row: &Row, message: &str) -> Status {
+    build(row, message, ErrorDetails::new(), None, None)
+}
+
 pub(super) fn build(
     row: &Row,
     message: &str,
@@ -69,11 +74,19 @@ pub(super) fn build(
     if let Some(report) = report {
         status = with_sync_status(&status, report);
     }
-    if let Some(delay) = row.retry_delay {
-        let pushback = MetadataValue::from(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+    if let Some(pushback) = pushback(row) {
+        let pushback = MetadataValue::from(pushback);
         status.metadata_mut().insert(PUSHBACK, pushback);
     }
     status
+}
+
+/// When a client that repeats calls by itself may do so; below 0: not at all, although the code is one that such clients repeat.
+fn pushback(row: &Row) -> Option<i64> {
+    match row.retry_delay {
+        Some(delay) => Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)),
+        None => (row.reason.code == Code::Unavailable).then_some(-1),
+    }
 }
 
 /// tonic-types knows google's details only; ours is added to the encoded list.

@@ -62,6 +62,18 @@ pub enum Failure {
     },
     /// The request could not be read; no service has seen it.
     Unread(Unread),
+    /// The server ends before the call has.
+    CutOff {
+        /// Whether the call may be made again although it is not known whether it was done.
+        repeatable: bool,
+    },
+    /// The server has too much to do.
+    Overloaded {
+        /// The setting that says how much that is.
+        setting: &'static str,
+        /// What it says.
+        limit: usize,
+    },
     /// The gateway itself is at fault.
     Internal(&'static str),
     /// The RPC, or a field of it, comes with a later release.

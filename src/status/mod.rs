@@ -16,8 +16,8 @@ use tonic_types::ErrorDetails;
 
 use crate::sync::Outcome;
 
-use detail::{build, describe, invalid, set_agb, set_request_id};
-use table::{Row, agb_row, sync_row, unread_row};
+use detail::{build, describe, invalid, plain, set_agb, set_request_id};
+use table::{Row, agb_row, cut_off_row, overloaded_row, sync_row, unread_row};
 
 pub use detail::ERROR_DOMAIN;
 pub use failure::{Failure, Resource, Unread};
@@ -94,30 +94,27 @@ impl From<Failure> for Status {
                 what,
                 setting,
                 limit,
-            } => build(
+            } => plain(
                 &Row::new(&reason::LIMIT_EXCEEDED),
                 &format!("there are more than {limit} {what} (setting {setting})"),
-                ErrorDetails::new(),
-                None,
-                None,
             ),
             Failure::Unread(unread) => {
                 let (reason, message) = unread_row(&unread);
-                build(&Row::new(reason), &message, ErrorDetails::new(), None, None)
+                plain(&Row::new(reason), &message)
             }
-            Failure::Internal(what) => build(
-                &Row::new(&reason::INTERNAL),
-                what,
-                ErrorDetails::new(),
-                None,
-                None,
+            Failure::CutOff { repeatable } => {
+                let row = cut_off_row(repeatable);
+                let message = "this replica of the gateway is being shut down";
+                plain(&row, message)
+            }
+            Failure::Overloaded { setting, limit } => plain(
+                &overloaded_row(),
+                &format!("this replica is busy with {limit} already (setting {setting})"),
             ),
-            Failure::NotImplemented(what) => build(
+            Failure::Internal(what) => plain(&Row::new(&reason::INTERNAL), what),
+            Failure::NotImplemented(what) => plain(
                 &Row::new(&reason::NOT_IMPLEMENTED),
                 &format!("{what} is not implemented yet"),
-                ErrorDetails::new(),
-                None,
-                None,
             ),
         }
     }

@@ -73,6 +73,15 @@ reasons! {
     DEADLINE_EXCEEDED = DeadlineExceeded,
         "The caller's deadline, or the server's maximum, came first.",
         "What is known so far is in the details; WaitForSync carries on with the token.";
+    DRAINING = Unavailable,
+        "This replica is being shut down while the call was still waiting.",
+        "With RetryInfo, the same call can be made again at once and finds another replica; without it, carry on with the token of SyncStatus.";
+    CUT_OFF = Unknown,
+        "This replica ended before the call did, and the call must not be made twice.",
+        "Look what is there before asking again.";
+    OVERLOADED = ResourceExhausted,
+        "This replica has as many calls, or requests of AGB, on its hands as a setting allows; the message names it.",
+        "Ask again after RetryInfo. Nothing was done.";
     AGB_OUTCOME_UNKNOWN = Unknown,
         "AGB's answer was lost or cannot be read, and the call must not be made twice.",
         "Look what is there before asking again. UNKNOWN, since clients repeat UNAVAILABLE by themselves.";

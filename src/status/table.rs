@@ -102,8 +102,25 @@ pub(super) fn sync_row(outcome: &Outcome, resource: Option<&Resource>) -> Row {
         Outcome::Failed => Row::new(&reason::SYNC_FAILED),
         Outcome::NotObserved(_) => Row::new(&reason::SYNC_NOT_OBSERVED),
         Outcome::Deadline => Row::new(&reason::DEADLINE_EXCEEDED),
+        Outcome::Draining { resumed: true } => {
+            Row::new(&reason::DRAINING).with_retry(Some(Duration::ZERO))
+        }
+        // The token carries on; the same call would start it again.
+        Outcome::Draining { resumed: false } => Row::new(&reason::DRAINING),
         Outcome::Agb(error) => agb_row(error, resource),
     }
+}
+
+pub(super) fn cut_off_row(repeatable: bool) -> Row {
+    if repeatable {
+        return Row::new(&reason::DRAINING).with_retry(Some(Duration::ZERO));
+    }
+    // Not UNAVAILABLE: clients repeat that by themselves.
+    Row::new(&reason::CUT_OFF)
+}
+
+pub(super) fn overloaded_row() -> Row {
+    Row::new(&reason::OVERLOADED).with_retry(None)
 }
 
 /// What is told of a request that no service has seen, and in which words.

@@ -28,6 +28,12 @@ pub enum Outcome {
     /// The caller's deadline came first.
     #[error("the deadline came before the sync was complete")]
     Deadline,
+    /// The gateway is being shut down. `resumed`: whether this only waited for what was started before.
+    #[error("this replica of the gateway is being shut down")]
+    Draining {
+        /// Whether the same call can be made again elsewhere; else only the token carries on.
+        resumed: bool,
+    },
     /// AGB could not be asked, or said something that ends the wait. All who wait for the session share it.
     #[error(transparent)]
     Agb(Arc<agb::Error>),

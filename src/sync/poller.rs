@@ -20,7 +20,7 @@ use super::identity::Identity;
 use super::report::Report;
 use super::rule::Patience;
 use super::upstream::Upstream;
-use crate::resilience::{Budget, Deadline, Pace};
+use crate::resilience::{Budget, Deadline, Drain, Pace};
 
 /// What all pollers share.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(super) struct Common {
     pub(super) pace: Pace,
     pub(super) history: History,
     pub(super) budget: Budget,
+    pub(super) drain: Drain,
 }
 
 /// What is known of a target, and whether that is the end of it.
@@ -78,6 +79,9 @@ pub(super) struct Subscription {
     known: watch::Receiver<Known>,
     looks_before: u32,
     poller: Arc<Poller>,
+    drain: Drain,
+    /// Whether what is waited for was started before this call, or elsewhere.
+    resumed: bool,
 }
 
 impl Pollers {
@@ -100,6 +104,10 @@ impl Pollers {
             known,
             looks_before,
             poller,
+            drain: self.common.drain.clone(),
+            resumed: target
+                .ticket()
+                .is_none_or(|ticket| ticket.started.is_none()),
         }
     }
 
@@ -210,11 +218,36 @@ impl Subscription {
         let _ = self.known.changed().await;
     }
 
-    /// Waits for the end; `None` when the deadline comes first.
-    pub(super) async fn end(&mut self, deadline: Deadline) -> Option<End> {
+    /// Waits for the end; also for that of the deadline, or of the server.
+    pub(super) async fn end(&mut self, deadline: Deadline) -> End {
+        let draining = self.draining();
         let ended = self.known.wait_for(|known| known.end.is_some());
-        let known = deadline.bound(ended).await.ok()?.ok()?;
-        known.end.clone()
+        let known = tokio::select! {
+            // What is known goes before what has only come at the same time.
+            biased;
+            known = deadline.bound(ended) => known,
+            outcome = draining => return End::Ended(outcome),
+        };
+        match known {
+            Ok(Ok(known)) => known.end.clone(),
+            _ => None,
+        }
+        .unwrap_or(End::Ended(Outcome::Deadline))
+    }
+
+    /// Ends when who waits here has to leave because the server ends.
+    pub(super) fn draining(&self) -> impl Future<Output = Outcome> + use<> {
+        let (drain, resumed) = (self.drain.clone(), self.resumed);
+        async move {
+            if resumed {
+                // Who only waits can do so elsewhere at once.
+                drain.begun().await;
+            } else {
+                // Who has begun something here gets as much time as there is.
+                drain.last_waits().await;
+            }
+            Outcome::Draining { resumed }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::asked::{Scope, Sync, Target, Ticket};
-use super::error::{Error, Outcome};
+use super::error::Error;
 use super::history::History;
 use super::identity::{Identity, Place};
 use super::poller::{Common, End, Pollers};
@@ -22,7 +22,7 @@ use super::upstream::{Start, Upstream};
 use super::watch::{Event, watch};
 use crate::agb::{self, operation};
 use crate::domain::{Direction, SyncTask};
-use crate::resilience::{Budget, Deadline, Pace};
+use crate::resilience::{Budget, Deadline, Drain, Pace};
 
 /// How syncs are followed.
 #[derive(Clone, Debug)]
@@ -47,14 +47,20 @@ pub struct Syncs {
 }
 
 impl Syncs {
-    /// Syncs of this AGB.
-    pub fn new(upstream: Arc<dyn Upstream>, settings: &Settings, keys: TokenKeys) -> Self {
+    /// Syncs of this AGB. Waits end when the drain begins, or shortly before it ends.
+    pub fn new(
+        upstream: Arc<dyn Upstream>,
+        settings: &Settings,
+        keys: TokenKeys,
+        drain: Drain,
+    ) -> Self {
         let common = Arc::new(Common {
             upstream,
             patience: settings.patience,
             pace: settings.pace,
             history: History::new(settings.memory_entries),
             budget: Budget::new(settings.looks_per_second),
+            drain,
         });
         Self {
             pollers: Pollers::new(common.clone()),
@@ -118,9 +124,8 @@ impl Syncs {
         let end = subscription.end(deadline).await;
         let report = subscription.known().report;
         let outcome = match end {
-            Some(End::Succeeded) => return Ok(report),
-            Some(End::Ended(outcome)) => outcome,
-            None => Outcome::Deadline,
+            End::Succeeded => return Ok(report),
+            End::Ended(outcome) => outcome,
         };
         Err(Error {
             outcome,

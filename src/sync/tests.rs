@@ -15,7 +15,7 @@ use super::{
 };
 use crate::agb::{self, operation};
 use crate::domain::{Direction, MountPath, SyncTask};
-use crate::resilience::{Deadline, Pace};
+use crate::resilience::{Deadline, Drain, Pace};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATH: &str = "/tmp/a";
@@ -95,6 +95,13 @@ fn succeeds_after(seconds: u64) -> impl Fn(Duration) -> Look + Send + Sync + 'st
     }
 }
 
+/// Syncs that can be drained.
+fn drained_syncs(looks: impl Fn(Duration) -> Look + Send + Sync + 'static) -> (Syncs, Drain) {
+    let (_, script) = syncs(looks);
+    let drain = Drain::new(10 * SECOND);
+    (replica_with(&script, drain.clone()), drain)
+}
+
 fn syncs(looks: impl Fn(Duration) -> Look + Send + Sync + 'static) -> (Syncs, Arc<Script>) {
     let script = Arc::new(Script {
         looks: Box::new(looks),
@@ -105,6 +112,10 @@ fn syncs(looks: impl Fn(Duration) -> Look + Send + Sync + 'static) -> (Syncs, Ar
 }
 
 fn replica(script: &Arc<Script>) -> Syncs {
+    replica_with(script, Drain::new(10 * SECOND))
+}
+
+fn replica_with(script: &Arc<Script>, drain: Drain) -> Syncs {
     let settings = Settings {
         pace: Pace::try_new(Duration::from_millis(50), 2 * SECOND, 0.1).unwrap(),
         patience: Patience {
@@ -115,7 +126,7 @@ fn replica(script: &Arc<Script>) -> Syncs {
         memory_entries: 100,
     };
     let keys = TokenKeys::new([b"key".as_slice()], 3600 * SECOND);
-    Syncs::new(script.clone(), &settings, keys)
+    Syncs::new(script.clone(), &settings, keys, drain)
 }
 
 async fn start(syncs: &Syncs) -> Target {
@@ -343,6 +354,45 @@ async fn another_replica_carries_on_with_a_token() {
     let target = other.read_token(&target.ticket().unwrap().token).unwrap();
     let report = other.wait(&target, within(60)).await.unwrap();
     assert_eq!(report.tasks, [task("Success")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_sends_those_who_only_wait_elsewhere_at_once() {
+    let (syncs, drain) = drained_syncs(succeeds_after(60));
+    let token = start(&syncs).await.ticket().unwrap().token.clone();
+    let target = syncs.read_token(&token).unwrap();
+    let mut events = syncs.watch(&target, 60 * SECOND, within(60)).boxed();
+    events.next().await.unwrap().unwrap();
+    let begin = Instant::now();
+    drain.begin();
+    for error in [
+        syncs.wait(&target, within(60)).await.unwrap_err(),
+        events.next().await.unwrap().unwrap_err(),
+    ] {
+        let draining = matches!(error.outcome, Outcome::Draining { resumed: true });
+        assert!(draining, "{error:?}");
+        assert_eq!(error.report.unwrap().token, Some(token.clone()));
+    }
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_lets_what_was_started_here_finish_where_it_can() {
+    for (seconds, finishes) in [(5, true), (60, false)] {
+        let (syncs, drain) = drained_syncs(succeeds_after(seconds));
+        let target = start(&syncs).await;
+        drain.begin();
+        let begin = Instant::now();
+        let result = syncs.wait(&target, within(60)).await;
+        assert_eq!(result.is_ok(), finishes);
+        assert!(begin.elapsed() <= 8 * SECOND);
+        if let Err(error) = result {
+            assert!(matches!(
+                error.outcome,
+                Outcome::Draining { resumed: false }
+            ));
+        }
+    }
 }
 
 async fn events(

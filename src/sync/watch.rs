@@ -72,8 +72,16 @@ impl Watch {
             if let Some(event) = self.event(known)? {
                 return Ok(event);
             }
+            let draining = self.subscription.draining();
             let news = timeout_at(heartbeat, self.subscription.news());
-            match self.deadline.bound(news).await {
+            let news = tokio::select! {
+                news = self.deadline.bound(news) => news,
+                outcome = draining => {
+                    let report = self.subscription.known().report;
+                    return Err(failed(outcome, report));
+                }
+            };
+            match news {
                 Ok(Ok(())) => {}
                 Ok(Err(_elapsed)) => {
                     let report = self.subscription.known().report;

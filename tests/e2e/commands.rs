@@ -8,13 +8,13 @@ use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
 use tokio::task::JoinHandle;
-use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::support::{CODE_IMAGE, World, connect, seconds, within};
+use crate::support::{CODE_IMAGE, World, connect, reason, seconds, within};
 
 /// The program, with nothing in its environment that could reach its configuration.
 fn program(arguments: &[&str]) -> Command {
@@ -211,17 +211,19 @@ async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_ends_with_its_timeout_whatever_still_runs() {
+async fn a_call_that_outlasts_the_drain_is_answered_before_the_program_ends() {
     let world = World::start().await;
     let session = world.create_session(CODE_IMAGE, vec![]).await;
-    let timeout = [("AGB_GATEWAY_SERVER__DRAIN_TIMEOUT", "100ms")];
+    let timeout = [("AGB_GATEWAY_SERVER__DRAIN_TIMEOUT", "1s")];
     let (mut running, address) = serve_with(&world, &timeout);
     let call = held_call(&world, &session, address).await;
     running.terminate();
+    // The command goes on until it is told to end, so only the drain can have ended the call.
+    let status = call.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unknown);
+    assert_eq!(reason(&status), "CUT_OFF");
     let exit = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
-    // The command goes on until it is told to end, so only the timeout can have ended the program.
-    assert_eq!(exit.await.unwrap().code(), Some(1));
-    assert!(call.await.unwrap().is_err());
+    assert!(exit.await.unwrap().success());
     world.run(&session, "touch /tmp/end").await;
 }
 
