@@ -84,7 +84,7 @@ impl Attempts {
         let result = exchange.await;
         match &result {
             // Whether AGB would have answered is not known.
-            Err(error) if error.is_deadline() => drop(permit),
+            Err(error) if error.is_deadline() || error.is_busy() => drop(permit),
             Err(error) if error.is_outage() => permit.failed(),
             Ok(_) | Err(_) => permit.succeeded(),
         }

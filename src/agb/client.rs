@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::attempts::{Attempts, RetrySettings};
 use super::endpoint::Endpoint;
 use super::error::{Error, Kind, Refusal};
+use super::gate::{Body, Gate, GateSettings};
 use super::operation::Operation;
 use super::wire::{Call, Envelope, Page};
 use crate::resilience::Deadline;
@@ -38,6 +39,8 @@ pub struct ClientConfig {
     pub max_response_bytes: usize,
     /// How calls are repeated.
     pub retry: RetrySettings,
+    /// How much calls may take at once.
+    pub gate: GateSettings,
     /// Domains at which sessions may have their own links, beside the host of the endpoint.
     pub session_link_domains: Vec<String>,
 }
@@ -61,6 +64,11 @@ impl ClientConfig {
                 breaker_pause: Duration::ZERO,
                 breaker_longest_pause: Duration::ZERO,
             },
+            gate: GateSettings {
+                max_requests: 1,
+                max_queued: 1,
+                max_long_answers: 1,
+            },
             session_link_domains: vec!["agb.cloud".to_owned()],
         }
     }
@@ -75,6 +83,7 @@ pub struct Client {
     pub(super) keyless: reqwest::Client,
     pub(super) config: ClientConfig,
     attempts: Arc<Attempts>,
+    gate: Arc<Gate>,
     /// Those of the storage behind presigned URLs, which can be down while AGB is not.
     pub(super) storage_attempts: Arc<Attempts>,
 }
@@ -113,6 +122,7 @@ impl Client {
             http: build(reqwest::Client::builder().default_headers(headers))?,
             keyless: build(reqwest::Client::builder())?,
             attempts: Arc::new(Attempts::new(&config.retry)),
+            gate: Arc::new(Gate::new(&config.gate)),
             storage_attempts: Arc::new(Attempts::new(&config.retry)),
             config,
         })
@@ -164,7 +174,8 @@ impl Client {
     ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
         let exchange = || bounded(operation, request_timeout, deadline, self.exchange(call));
-        let result = self.attempts.make(operation, deadline, exchange).await;
+        // On the heap: every service's future holds some of these.
+        let result = Box::pin(self.attempts.make(operation, deadline, exchange)).await;
         match &result {
             Ok(answer) => {
                 tracing::debug!(
@@ -180,6 +191,7 @@ impl Client {
 
     async fn exchange<C: Call>(&self, call: &C) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
+        let _turn = self.gate.turn(operation).await?;
         let response = self
             .request(operation, call)?
             .send()
@@ -206,18 +218,19 @@ impl Client {
         })
     }
 
+    /// Reads an answer of bounded length. Of long ones only so many are held at once.
     pub(super) async fn read(
         &self,
         operation: &'static Operation,
         mut response: Response,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Body, Error> {
         let limit = self.config.max_response_bytes;
         let too_large = || Error::new(operation, Kind::TooLarge { limit });
         let announced = response.content_length().unwrap_or_default();
         if usize::try_from(announced).map_or(true, |announced| announced > limit) {
             return Err(too_large());
         }
-        let mut body = Vec::new();
+        let mut body = Body::default();
         while let Some(chunk) = response
             .chunk()
             .await
@@ -226,7 +239,7 @@ impl Client {
             if body.len() + chunk.len() > limit {
                 return Err(too_large());
             }
-            body.extend_from_slice(&chunk);
+            body.push(&chunk, &self.gate).await;
         }
         Ok(body)
     }

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     NotSent(String),
     /// AGB has left so many calls unanswered that it is left alone for a while: it has not seen the request.
     LeftAlone { retry_after: Duration },
+    /// Too many calls of AGB wait for their turn already: AGB has not seen the request.
+    Busy { setting: &'static str, limit: usize },
     /// The connection broke: AGB may have done what was asked.
     Lost(String),
     /// No answer within the timeout of one call: AGB may have done what was asked.
@@ -198,7 +200,10 @@ impl Error {
     /// Whether what was asked may have happened, and asking again could make it happen twice.
     pub fn leaves_outcome_unknown(&self) -> bool {
         let unknown = match &*self.kind {
-            Kind::NotSent(_) | Kind::LeftAlone { .. } | Kind::Redirected { .. } => false,
+            Kind::NotSent(_)
+            | Kind::LeftAlone { .. }
+            | Kind::Busy { .. }
+            | Kind::Redirected { .. } => false,
             Kind::Refused(refusal) => refusal.http_status >= 500,
             Kind::Lost(_)
             | Kind::TimedOut(_)
@@ -209,6 +214,11 @@ impl Error {
             | Kind::Malformed { .. } => true,
         };
         unknown && self.operation.idempotency != Idempotency::Safe
+    }
+
+    /// Whether the gateway itself has too many calls of AGB on its hands.
+    pub fn is_busy(&self) -> bool {
+        matches!(*self.kind, Kind::Busy { .. })
     }
 
     /// Whether AGB seems to be down: no connection, no answer, or a proxy or AGB itself says so.
@@ -261,6 +271,10 @@ impl fmt::Display for Error {
             Kind::LeftAlone { retry_after } => write!(
                 formatter,
                 "AGB has left many calls unanswered and is not asked for {retry_after:.1?}"
+            ),
+            Kind::Busy { setting, limit } => write!(
+                formatter,
+                "more than {limit} calls wait for their turn already (setting {setting})"
             ),
             Kind::Lost(cause) => write!(
                 formatter,

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::{API_KEY_VARIABLE, read_file};
-use crate::agb::{ClientConfig, Endpoint, RetrySettings};
+use crate::agb::{ClientConfig, Endpoint, GateSettings, RetrySettings};
 use crate::resilience::RetryPolicy;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -31,6 +31,9 @@ pub struct AgbConfig {
     /// share, 2 to 100,000, default 100. `agb.breaker_failures`: how many calls in a row AGB must leave unanswered before it is
     /// left alone, 1 to 100,000, default 20, for `agb.breaker_pause`, 1 ms to 1 min, default 1 s, doubling up to
     /// `agb.breaker_longest_pause`, 1 ms to 1 h, default 15 s.
+    ///
+    /// Bounds: `agb.max_concurrent_requests`, 1 to 100,000, default 512; `agb.max_queued_requests`, which wait for their turn, 0
+    /// to 1,000,000, default 4096; `agb.max_long_answers` of more than 1 MiB held at once, 1 to 10,000, default 8.
     pub client: ClientConfig,
 }
 
@@ -56,9 +59,11 @@ impl AgbConfig {
             .optional("agb.session_link_domains")
             .unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
         let retry = read_retry(reader);
+        let gate = read_gate(reader);
         Some(Self {
             client: ClientConfig {
                 retry: retry?,
+                gate: gate?,
                 session_link_domains,
                 endpoint: endpoint?,
                 api_key: api_key?,
@@ -87,6 +92,17 @@ fn read_retry(reader: &mut Reader<'_>) -> Option<RetrySettings> {
         breaker_failures: whole(breaker_failures?)?,
         breaker_pause: breaker_pause?,
         breaker_longest_pause: breaker_longest_pause?,
+    })
+}
+
+fn read_gate(reader: &mut Reader<'_>) -> Option<GateSettings> {
+    let max_requests = reader.number("agb.max_concurrent_requests", 512, 1..=100_000);
+    let max_queued = reader.number("agb.max_queued_requests", 4096, 0..=1_000_000);
+    let max_long_answers = reader.number("agb.max_long_answers", 8, 1..=10_000);
+    Some(GateSettings {
+        max_requests: max_requests?,
+        max_queued: max_queued?,
+        max_long_answers: max_long_answers?,
     })
 }
 

@@ -37,6 +37,9 @@ pub(super) fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
     if error.is_deadline() {
         return Row::new(&reason::DEADLINE_EXCEEDED);
     }
+    if error.is_busy() {
+        return overloaded_row();
+    }
     if error.is_not_found() {
         return Row::new(not_found_reason(error, resource));
     }
