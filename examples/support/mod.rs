@@ -23,11 +23,21 @@ impl Drop for Gateway {
 impl Gateway {
     /// Starts it in front of the AGB at `endpoint`, and waits until it serves.
     pub(crate) fn start(program: &Path, endpoint: &str) -> Result<Self, Failure> {
+        Self::start_with(program, endpoint, &[])
+    }
+
+    /// The same with further settings, by the names of their variables.
+    pub(crate) fn start_with(
+        program: &Path,
+        endpoint: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
         let mut process = Command::new(program)
             .arg("serve")
             .env("AGB_API_KEY", "measurement")
             .env("AGB_ENDPOINT", endpoint)
             .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
+            .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()?;
         let logs = process.stderr.take().ok_or("no logs")?;
@@ -48,7 +58,21 @@ impl Gateway {
         Err("the gateway did not start".into())
     }
 
+    /// Tells it to end, as an orchestrator does, and waits until it has.
+    #[allow(dead_code)] // Not every measurement asks for it.
+    pub(crate) fn drain(mut self) -> Result<(), Failure> {
+        let pid = self.process.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let status = self.process.wait()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("the gateway ended with {status}").into())
+        }
+    }
+
     /// Its resident memory now, in MiB.
+    #[allow(dead_code)] // Not every measurement asks for it.
     pub(crate) fn resident_mib(&self) -> Result<i64, Failure> {
         self.memory_mib("VmRSS:")
     }

@@ -30,7 +30,7 @@ pub struct AgbConfig {
     /// default 100 ms, doubling up to `agb.retry_cap`, 1 ms to 1 min, default 5 s; `agb.retry_tokens` of the throttle that all
     /// share, 2 to 100,000, default 100. `agb.breaker_failures`: how many calls in a row AGB must leave unanswered before it is
     /// left alone, 1 to 100,000, default 20, for `agb.breaker_pause`, 1 ms to 1 min, default 1 s, doubling up to
-    /// `agb.breaker_longest_pause`, 1 ms to 1 h, default 15 s.
+    /// `agb.breaker_longest_pause`, 1 ms to 1 h, default 5 s.
     ///
     /// Bounds: `agb.max_concurrent_requests`, 1 to 100,000, default 512; `agb.max_queued_requests`, which wait for their turn, 0
     /// to 1,000,000, default 4096; `agb.max_long_answers` of more than 1 MiB held at once, 1 to 10,000, default 8.
@@ -84,7 +84,7 @@ fn read_retry(reader: &mut Reader<'_>) -> Option<RetrySettings> {
     let breaker_failures = reader.number("agb.breaker_failures", 20, 1..=100_000);
     let breaker_pause = reader.duration("agb.breaker_pause", "1s", MILLISECOND..=MINUTE);
     let breaker_longest_pause =
-        reader.duration("agb.breaker_longest_pause", "15s", MILLISECOND..=HOUR);
+        reader.duration("agb.breaker_longest_pause", "5s", MILLISECOND..=HOUR);
     let whole = |number: usize| u32::try_from(number).ok();
     Some(RetrySettings {
         policy: RetryPolicy::new(whole(max_attempts?)?, base?, cap?),
