@@ -103,7 +103,7 @@ impl<'a> Case<'a> {
             if !target.covers(&sighting.task) {
             } else if target.is_older(identity) {
                 older.push(sighting);
-            } else if sighting.seen >= since_look {
+            } else if sighting.seen >= since_look && !is_of_later_sync(target, identity, &own) {
                 own.push((identity, sighting));
             }
         }
@@ -196,6 +196,13 @@ impl<'a> Case<'a> {
         let quiet = news.fold(unbroken.max(self.since), Instant::max);
         latest.saturating_duration_since(quiet)
     }
+}
+
+/// A sync starts one task a place. Those that AGB has started after it are of later syncs. Identities come in the order of
+/// their starts.
+fn is_of_later_sync(target: &Target, identity: &Identity, own: &[(&Identity, &Sighting)]) -> bool {
+    let latest = own.last();
+    target.sync().is_some() && latest.is_some_and(|(latest, _)| latest.place == identity.place)
 }
 
 #[cfg(test)]

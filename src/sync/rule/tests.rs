@@ -245,3 +245,16 @@ fn a_session_is_judged_by_no_look_that_was_made_before_the_asking() {
     let judgement = wait.look(&[upload(1, "Success")]);
     assert_eq!(judgement.verdict, Verdict::Succeeded);
 }
+
+#[test]
+fn a_later_sync_of_the_place_is_another_one() {
+    let mut wait = Wait::new(sync(Scope::Expected, &[PLACE], &[]));
+    let own = upload(1, "Running");
+    let judgement = wait.look(&[own.clone(), upload(2, "Failed")]);
+    assert_eq!(judgement.verdict, Verdict::Running);
+    assert_eq!(judgement.tasks, [own]);
+    let judgement = wait.look(&[upload(1, "Success"), upload(2, "Failed")]);
+    assert_eq!(judgement.verdict, Verdict::Succeeded);
+    let judgement = wait.look(&[upload(2, "Failed"), upload(3, "Running")]);
+    assert_eq!(judgement.verdict, Verdict::Succeeded);
+}
