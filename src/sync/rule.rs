@@ -58,13 +58,14 @@ pub fn judge(
     let tasks = case.tasks();
     let finished = case.counting().all(|task| task.state().is_finished());
     let complete = finished && !tasks.is_empty() && !case.misses_expected();
+    let waits_to_start = target.sync().is_none() && case.is_blocked();
     let waits_for_unseen = finished && !complete && !case.is_blocked();
     let waits_to_settle = complete && case.may_grow() && !case.is_blocked();
     let settles_in = patience.settle.saturating_sub(case.quiet_time());
     let settled = !case.may_grow() || (waits_to_settle && settles_in.is_zero());
     let verdict = if tasks.is_empty() {
         Verdict::Pending
-    } else if !complete || !settled || !case.is_current() {
+    } else if !complete || !settled || waits_to_start || !case.is_current() {
         Verdict::Running
     } else if case
         .counting()

@@ -258,3 +258,13 @@ fn a_later_sync_of_the_place_is_another_one() {
     let judgement = wait.look(&[upload(2, "Failed"), upload(3, "Running")]);
     assert_eq!(judgement.verdict, Verdict::Succeeded);
 }
+
+#[test]
+fn a_session_is_not_complete_while_a_task_waits_to_start() {
+    let mut wait = Wait::new(Target::Session("s".to_owned()));
+    let download = task(PLACE, Direction::Download, 1, "Success");
+    let judgement = wait.look(&[download.clone(), upload(0, "Waiting")]);
+    assert_eq!(judgement.verdict, Verdict::Running);
+    let judgement = wait.look(&[download, upload(2, "Success")]);
+    assert_eq!(judgement.verdict, Verdict::Succeeded);
+}
