@@ -63,8 +63,8 @@ impl Board {
         };
         let latest = self.sightings.latest();
         let since = match target {
-            // To a sync of long ago the latest look is as good as any; to one of this process, any look since it was started.
-            Target::Sync(ticket) => ticket.started.or(latest).unwrap_or(now),
+            // Any look since it was started. Where that is not known, the latest look may have been before.
+            Target::Sync(ticket) => ticket.started.unwrap_or(now),
             Target::Session(_) => now,
         };
         let mut follow = Follow {
