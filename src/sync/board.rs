@@ -184,12 +184,6 @@ impl Board {
     pub(super) fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
-
-    /// The tasks that were seen.
-    pub(super) fn identities(&self) -> Vec<Identity> {
-        let tasks = self.sightings.tasks();
-        tasks.map(|(identity, _)| identity.clone()).collect()
-    }
 }
 
 impl Follow {

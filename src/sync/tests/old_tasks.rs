@@ -3,6 +3,28 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
+async fn what_any_look_has_shown_is_old_also_where_the_look_before_the_start_leaves_it_out() {
+    let looks = AtomicU32::new(0);
+    let (syncs, _) = syncs(move |_| {
+        let is_left_out = looks.fetch_add(1, Ordering::Relaxed) == 1;
+        Ok(if is_left_out {
+            vec![]
+        } else {
+            vec![task("Success")]
+        })
+    });
+    // Before any start the script shows nothing.
+    start_in(&syncs, "other").await;
+    let session = Target::Session("s".to_owned());
+    let seen = syncs.status(&session, within(10)).await.unwrap();
+    assert_eq!(seen.tasks.len(), 1);
+    let target = start(&syncs).await;
+    let error = syncs.wait(&target, within(3600)).await.unwrap_err();
+    assert!(matches!(error.outcome, Outcome::NotObserved(_)), "{error}");
+    assert_eq!(error.report.unwrap().tasks, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_look_from_before_a_token_came_counts_for_its_sync() {
     let (first, script) = syncs(|_| Ok(vec![]));
     let second = replica(&script);
