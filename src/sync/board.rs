@@ -52,7 +52,9 @@ impl Board {
         now: Instant,
         common: &Common,
     ) -> watch::Receiver<Known> {
-        let same = |follow: &&Follow| !follow.has_ended() && follow.target.is_same(target);
+        let same = |follow: &&Follow| {
+            !follow.has_ended() && follow.is_followed() && follow.target.is_same(target)
+        };
         if let Some(follow) = self.follows.iter().find(same) {
             return follow.known.subscribe();
         }
@@ -85,8 +87,7 @@ impl Board {
 
     /// When the next look is due; `None` while nobody waits for one. Forgets those who have gone.
     pub(super) fn due(&mut self, common: &Common) -> Option<Instant> {
-        self.follows
-            .retain(|follow| follow.known.receiver_count() > 0);
+        self.follows.retain(Follow::is_followed);
         let waiting = self.follows.iter().filter(|follow| !follow.has_ended());
         let due = waiting
             .map(|follow| follow.due(self.last_look, common))
@@ -189,6 +190,11 @@ impl Board {
 impl Follow {
     fn elapsed(&self, now: Instant) -> Duration {
         self.age + now.saturating_duration_since(self.joined)
+    }
+
+    /// Whether anyone waits for it still.
+    fn is_followed(&self) -> bool {
+        self.known.receiver_count() > 0
     }
 
     fn has_ended(&self) -> bool {
