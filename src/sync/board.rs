@@ -52,7 +52,9 @@ impl Board {
         now: Instant,
         common: &Common,
     ) -> watch::Receiver<Known> {
-        let same = |follow: &&Follow| !follow.has_ended() && follow.target.is_same(target);
+        let same = |follow: &&Follow| {
+            !follow.has_ended() && follow.is_followed() && follow.target.is_same(target)
+        };
         if let Some(follow) = self.follows.iter().find(same) {
             return follow.known.subscribe();
         }
@@ -63,8 +65,8 @@ impl Board {
         };
         let latest = self.sightings.latest();
         let since = match target {
-            // To a sync of long ago the latest look is as good as any; to one of this process, any look since it was started.
-            Target::Sync(ticket) => ticket.started.or(latest).unwrap_or(now),
+            // Any look since it was started. Where that is not known, the latest look may have been before.
+            Target::Sync(ticket) => ticket.started.unwrap_or(now),
             Target::Session(_) => now,
         };
         let mut follow = Follow {
@@ -85,8 +87,7 @@ impl Board {
 
     /// When the next look is due; `None` while nobody waits for one. Forgets those who have gone.
     pub(super) fn due(&mut self, common: &Common) -> Option<Instant> {
-        self.follows
-            .retain(|follow| follow.known.receiver_count() > 0);
+        self.follows.retain(Follow::is_followed);
         let waiting = self.follows.iter().filter(|follow| !follow.has_ended());
         let due = waiting
             .map(|follow| follow.due(self.last_look, common))
@@ -184,17 +185,16 @@ impl Board {
     pub(super) fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
-
-    /// The tasks that were seen.
-    pub(super) fn identities(&self) -> Vec<Identity> {
-        let tasks = self.sightings.tasks();
-        tasks.map(|(identity, _)| identity.clone()).collect()
-    }
 }
 
 impl Follow {
     fn elapsed(&self, now: Instant) -> Duration {
         self.age + now.saturating_duration_since(self.joined)
+    }
+
+    /// Whether anyone waits for it still.
+    fn is_followed(&self) -> bool {
+        self.known.receiver_count() > 0
     }
 
     fn has_ended(&self) -> bool {

@@ -16,10 +16,12 @@ use super::asked::Target;
 use super::board::Board;
 use super::error::Outcome;
 use super::history::History;
-use super::identity::Identity;
 use super::report::Report;
 use super::rule::Patience;
+use super::starts::Starts;
 use super::upstream::Upstream;
+use crate::agb;
+use crate::domain::SyncTask;
 use crate::resilience::{Budget, Deadline, Drain, Pace};
 
 /// What all pollers share.
@@ -31,6 +33,20 @@ pub(super) struct Common {
     pub(super) history: History,
     pub(super) budget: Budget,
     pub(super) drain: Drain,
+    pub(super) starts: Starts,
+}
+
+impl Common {
+    /// Looks at the tasks of a session, and remembers which they are.
+    pub(super) async fn look(
+        &self,
+        session_id: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<SyncTask>, agb::Error> {
+        let look = self.upstream.look(session_id, deadline).await?;
+        self.starts.of(session_id).see(&look);
+        Ok(look)
+    }
 }
 
 /// What is known of a target, and whether that is the end of it.
@@ -111,12 +127,6 @@ impl Pollers {
         }
     }
 
-    /// The tasks of a session that its poller, if there is one, has seen.
-    pub(super) fn seen(&self, session_id: &str) -> Vec<Identity> {
-        let poller = lock(&self.sessions).get(session_id).and_then(Weak::upgrade);
-        poller.map_or_else(Vec::new, |poller| lock(&poller.board).identities())
-    }
-
     fn poller(&self, session_id: &str) -> Arc<Poller> {
         let mut sessions = lock(&self.sessions);
         let existing = sessions.get(session_id).and_then(Weak::upgrade);
@@ -175,7 +185,7 @@ async fn look_on(
         common.budget.take().await;
         let deadline = common.upstream.look_deadline();
         let begun = Instant::now();
-        let look = common.upstream.look(&session_id, deadline).await;
+        let look = common.look(&session_id, deadline).await;
         let mut board = lock(&board);
         board.take(look, begun, Instant::now(), &common);
         if board.has_ended() {

@@ -1,24 +1,34 @@
 //! One start at a time per session: the tasks of two starts that AGB has not shown yet could not be told apart.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use moka::sync::Cache;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::asked::Sync;
+use super::asked::{Scope, Sync};
 use super::identity::{Identity, Place};
+use super::rule::Patience;
 use crate::domain::SyncTask;
 
 /// The latest starts of sessions. Bounded in memory; what is not used for long goes first.
 #[derive(Clone, Debug)]
-pub(super) struct Starts(Cache<String, Arc<Mutex<Memory>>>);
+pub(super) struct Starts(Cache<String, Arc<Session>>);
+
+/// A session.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// Every task that any look of this replica has shown. None of them can be of a sync that starts later, also if AGB leaves it
+    /// out of the look before that start.
+    seen: std::sync::Mutex<BTreeSet<Identity>>,
+    memory: Mutex<Memory>,
+}
 
 /// What is remembered of a session.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Every task that was seen before one of the starts.
+    /// Every task that was seen before the latest of the starts.
     pub(super) known: BTreeSet<Identity>,
     /// The latest starts whose tasks may not have been seen, and when they were made.
     unseen: Vec<(Sync, Instant)>,
@@ -30,10 +40,28 @@ impl Starts {
         Self(Cache::new(capacity))
     }
 
-    /// What is remembered of a session. Whoever starts a sync holds it.
-    pub(super) fn of(&self, session_id: &str) -> Arc<Mutex<Memory>> {
-        self.0
-            .get_with_by_ref(session_id, Arc::<Mutex<Memory>>::default)
+    /// What is remembered of a session.
+    pub(super) fn of(&self, session_id: &str) -> Arc<Session> {
+        self.0.get_with_by_ref(session_id, Arc::<Session>::default)
+    }
+}
+
+impl Session {
+    /// Takes in any look.
+    pub(super) fn see(&self, look: &[SyncTask]) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend(look.iter().filter_map(Identity::of));
+    }
+
+    /// Every task that was seen.
+    pub(super) fn seen(&self) -> BTreeSet<Identity> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.clone()
+    }
+
+    /// Whoever starts a sync holds the memory of the starts before.
+    pub(super) async fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().await
     }
 }
 
@@ -48,13 +76,15 @@ impl Memory {
         self.unseen.pop();
     }
 
-    /// Takes in a look before a start. Starts are forgotten when all their tasks have been seen, or when they were made before
-    /// `horizon`: then nothing is expected of them any more.
-    pub(super) fn take(&mut self, look: &[SyncTask], horizon: Option<Instant>) {
+    /// Takes in a look before a start; it was begun at `now`. Starts are forgotten when all their tasks have been seen, those of
+    /// all contexts only after the settling time, since there may be more; or after the grace: then nothing is expected of them.
+    pub(super) fn take(&mut self, look: &[SyncTask], now: Instant, patience: &Patience) {
         self.known.extend(look.iter().filter_map(Identity::of));
         let known = &self.known;
         self.unseen.retain(|(sync, started)| {
-            horizon.is_none_or(|horizon| *started > horizon) && !is_seen(sync, known)
+            let age = now.saturating_duration_since(*started);
+            let may_grow = sync.scope == Scope::All && age <= patience.settle;
+            age < patience.grace && (may_grow || !is_seen(sync, known))
         });
     }
 
@@ -106,6 +136,12 @@ mod tests {
         }
     }
 
+    const SECOND: Duration = Duration::from_secs(1);
+    const PATIENCE: Patience = Patience {
+        grace: Duration::from_secs(30),
+        settle: SECOND,
+    };
+
     #[test]
     fn a_start_is_in_the_way_of_the_next_until_its_tasks_are_seen() {
         let mut memory = Memory::default();
@@ -116,12 +152,26 @@ mod tests {
             std::slice::from_ref(&older),
         );
         let next = sync(Scope::Expected, &["/home/a"], &[]);
-        memory.starts(first, Instant::now());
-        memory.take(std::slice::from_ref(&older), None);
+        let start = Instant::now();
+        memory.starts(first, start);
+        let later = start + 2 * SECOND;
+        memory.take(std::slice::from_ref(&older), later, &PATIENCE);
         assert!(memory.could_be_confused(&next));
-        memory.take(&[older, upload("/home/a", 2)], None);
+        memory.take(&[older, upload("/home/a", 2)], later, &PATIENCE);
         assert!(memory.could_be_confused(&next), "one place is missing");
-        memory.take(&[upload("/home/b", 2)], None);
+        memory.take(&[upload("/home/b", 2)], later, &PATIENCE);
+        assert!(!memory.could_be_confused(&next));
+    }
+
+    #[test]
+    fn a_start_of_all_contexts_is_in_the_way_until_no_more_tasks_of_it_can_come() {
+        let mut memory = Memory::default();
+        let start = Instant::now();
+        memory.starts(sync(Scope::All, &["/home/a"], &[]), start);
+        let next = sync(Scope::Expected, &["/home/b"], &[]);
+        memory.take(&[upload("/home/a", 1)], start + SECOND, &PATIENCE);
+        assert!(memory.could_be_confused(&next), "/home/b may be to come");
+        memory.take(&[], start + 2 * SECOND, &PATIENCE);
         assert!(!memory.could_be_confused(&next));
     }
 
@@ -140,15 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_never_shows_is_in_the_way_only_up_to_the_horizon() {
+    fn a_start_that_never_shows_is_in_the_way_only_for_the_grace() {
         let mut memory = Memory::default();
         let now = Instant::now();
         memory.starts(sync(Scope::All, &[], &[]), now);
         let next = sync(Scope::All, &[], &[]);
-        memory.take(&[], Some(now));
+        memory.take(&[], now + PATIENCE.grace, &PATIENCE);
         assert!(!memory.could_be_confused(&next));
-        memory.starts(next.clone(), now + Duration::from_secs(1));
-        memory.take(&[], Some(now));
+        memory.starts(next.clone(), now + SECOND);
+        memory.take(&[], now + PATIENCE.grace, &PATIENCE);
         assert!(memory.could_be_confused(&next));
     }
 }

@@ -42,7 +42,6 @@ pub struct Settings {
 pub struct Syncs {
     common: Arc<Common>,
     pollers: Pollers,
-    starts: Starts,
     keys: TokenKeys,
 }
 
@@ -61,10 +60,10 @@ impl Syncs {
             history: History::new(settings.memory_entries),
             budget: Budget::new(settings.looks_per_second),
             drain,
+            starts: Starts::new(settings.memory_entries),
         });
         Self {
             pollers: Pollers::new(common.clone()),
-            starts: Starts::new(settings.memory_entries),
             common,
             keys,
         }
@@ -74,16 +73,15 @@ impl Syncs {
     /// started. What could come of an earlier start is waited for, as long as the grace: it could not be told apart.
     pub async fn start(&self, start: Start, deadline: Deadline) -> Result<Target, agb::Error> {
         let too_late = |exceeded| agb::Error::from_deadline(&operation::SYNC_CONTEXT, exceeded);
-        let memory = self.starts.of(&start.session_id);
-        let mut memory = deadline.bound(memory.lock()).await.map_err(too_late)?;
+        let session = self.common.starts.of(&start.session_id);
+        let mut memory = deadline.bound(session.lock()).await.map_err(too_late)?;
         let begin = Instant::now();
         let sync = loop {
-            let look = self
-                .common
-                .upstream
-                .look(&start.session_id, deadline)
-                .await?;
-            let sync = self.sync_of(&start, &look, &mut memory);
+            let looked = Instant::now();
+            let look = self.common.look(&start.session_id, deadline).await?;
+            memory.known.append(&mut session.seen());
+            memory.take(&look, looked, &self.common.patience);
+            let sync = sync_of(&start, &memory);
             if !memory.could_be_confused(&sync) && !shows_unstarted(&sync, &look) {
                 break sync;
             }
@@ -106,8 +104,8 @@ impl Syncs {
     pub async fn created(&self, session_id: String, expected: BTreeSet<Place>) -> Target {
         let sync = Sync::of_creation(session_id, expected);
         let started = Instant::now();
-        let memory = self.starts.of(&sync.session_id);
-        memory.lock().await.starts(sync.clone(), started);
+        let session = self.common.starts.of(&sync.session_id);
+        session.lock().await.starts(sync.clone(), started);
         self.target(sync, started)
     }
 
@@ -172,8 +170,7 @@ impl Syncs {
         deadline: Deadline,
     ) -> Result<Judgement, agb::Error> {
         let begun = Instant::now();
-        let upstream = &self.common.upstream;
-        let look = upstream.look(target.session_id(), deadline).await?;
+        let look = self.common.look(target.session_id(), deadline).await?;
         sightings.take(begun, &look);
         Ok(judge(target, since, sightings, &self.common.patience))
     }
@@ -187,34 +184,31 @@ impl Syncs {
             started: Some(started),
         }))
     }
+}
 
-    /// A sync of all contexts expects the places that AGB shows tasks of; there may be more. What was seen before any start or
-    /// by a poller is there before, also if AGB does not show it just now.
-    fn sync_of(&self, start: &Start, look: &[SyncTask], memory: &mut Memory) -> Sync {
-        let horizon = Instant::now().checked_sub(self.common.patience.grace);
-        memory.take(look, horizon);
-        memory.known.extend(self.pollers.seen(&start.session_id));
-        let (scope, expected) = match &start.place {
-            Some((context_id, path)) => (
-                Scope::Expected,
-                [Place::new(context_id.as_str(), path.as_str())].into(),
-            ),
-            None => (
-                Scope::All,
-                memory
-                    .known
-                    .iter()
-                    .map(|identity| identity.place.clone())
-                    .collect(),
-            ),
-        };
-        Sync {
-            session_id: start.session_id.clone(),
-            direction: start.direction.unwrap_or(Direction::Upload),
-            scope,
-            expected,
-            baseline: memory.known.clone(),
-        }
+/// A sync of all contexts expects the places that AGB shows tasks of; there may be more. What any look has seen is there
+/// before, also if AGB does not show it just now.
+fn sync_of(start: &Start, memory: &Memory) -> Sync {
+    let (scope, expected) = match &start.place {
+        Some((context_id, path)) => (
+            Scope::Expected,
+            [Place::new(context_id.as_str(), path.as_str())].into(),
+        ),
+        None => (
+            Scope::All,
+            memory
+                .known
+                .iter()
+                .map(|identity| identity.place.clone())
+                .collect(),
+        ),
+    };
+    Sync {
+        session_id: start.session_id.clone(),
+        direction: start.direction.unwrap_or(Direction::Upload),
+        scope,
+        expected,
+        baseline: memory.known.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Waiting, watching and sharing, on paused time and with an AGB that is scripted by time.
 
+mod old_tasks;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
