@@ -29,30 +29,9 @@ async fn what_any_look_has_shown_is_old_also_where_the_look_before_the_start_lea
     assert_eq!(error.report.unwrap().tasks, []);
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_look_from_before_a_token_came_counts_for_its_sync() {
-    let (first, script) = syncs(|_| Ok(vec![]));
-    let second = replica(&script);
-    let looking = second.clone();
-    let session = Target::Session("s".to_owned());
-    let _looking = tokio::spawn(async move {
-        // An unfinished task elsewhere keeps the poller looking.
-        let _ = looking.wait(&session, within(3600)).await;
-    });
-    sleep(SECOND).await;
-    let begin = Instant::now();
-    let token = start(&first).await.ticket().unwrap().token.clone();
-    let target = second.read_token(&token).unwrap();
-    let error = second.wait(&target, within(3600)).await.unwrap_err();
-    assert!(matches!(error.outcome, Outcome::NotObserved(_)), "{error}");
-    assert!(begin.elapsed() >= 30 * SECOND, "{:?}", begin.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_look_from_before_the_asking_counts_though_someone_has_asked_and_left() {
-    let (_, script) = syncs(|_| Ok(vec![]));
-    let common = Common {
-        upstream: script,
+fn common(upstream: Arc<Script>) -> Common {
+    Common {
+        upstream,
         patience: Patience {
             grace: 30 * SECOND,
             settle: SECOND,
@@ -62,7 +41,34 @@ async fn no_look_from_before_the_asking_counts_though_someone_has_asked_and_left
         budget: Budget::new(1_000),
         drain: Drain::new(SECOND),
         starts: Starts::new(1),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_look_from_before_a_token_came_counts_for_its_sync() {
+    let (first, script) = syncs(|_| Ok(vec![]));
+    let token = start(&first).await.ticket().unwrap().token.clone();
+    let target = replica(&script).read_token(&token).unwrap();
+    let common = common(script);
+    let mut board = Board::default();
+    let now = Instant::now();
+    let _somebody_else = board.join(&Target::Session("s".to_owned()), now, &common);
+    board.take(Ok(vec![]), now, now, &common);
+    let known = board.join(&target, now + 2 * SECOND, &common);
+    let mut looks_at = |seconds| {
+        let begun = now + Duration::from_secs(seconds);
+        board.take(Ok(vec![]), begun, begun, &common);
     };
+    looks_at(31);
+    assert!(known.borrow().end.is_none(), "29 s are not the grace");
+    looks_at(32);
+    assert!(known.borrow().end.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_look_from_before_the_asking_counts_though_someone_has_asked_and_left() {
+    let (_, script) = syncs(|_| Ok(vec![]));
+    let common = common(script);
     let session = Target::Session("s".to_owned());
     let mut board = Board::default();
     let now = Instant::now();
