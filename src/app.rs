@@ -16,6 +16,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::agb::{Client, Tools};
 use crate::config::Config;
+use crate::creation::{Clock, Creations, Sweeper};
 use crate::layer::{BrokenOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer};
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::v1::{
@@ -61,6 +62,7 @@ pub struct Gateway {
     health: HealthReporter,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     background: Background,
+    sweeping: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -68,7 +70,15 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
         let background = Background::default();
+        let creations = Creations::new(
+            Arc::new(client.clone()),
+            config.session.keys.clone(),
+            config.session.settings,
+            Clock::system(),
+            background.tasks(),
+        );
         let backend = Backend {
+            creations: creations.clone(),
             tools: Tools::new(client.clone()),
             background: background.clone(),
             syncs: Syncs::new(
@@ -84,6 +94,11 @@ impl Gateway {
         };
         let (listener, address) = listen(config.server.listen).await?;
         let (drain, draining) = watch::channel(false);
+        let sweeping = sweep(
+            creations,
+            config.session.sweep_interval,
+            drained(draining.clone()),
+        );
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
@@ -139,6 +154,7 @@ impl Gateway {
             health,
             serving,
             background,
+            sweeping,
         })
     }
 
@@ -203,7 +219,26 @@ impl RunError {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.serving.abort();
+        if let Some(sweeping) = &self.sweeping {
+            sweeping.abort();
+        }
     }
+}
+
+/// Sweeps for sessions that nobody has until `stop` ends; not at all where the interval is zero.
+fn sweep(
+    creations: Creations,
+    interval: Duration,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Option<JoinHandle<()>> {
+    (!interval.is_zero()).then(|| {
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop => {}
+                () = Sweeper::new(creations, interval).run() => {}
+            }
+        })
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

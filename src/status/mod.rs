@@ -16,7 +16,7 @@ use tonic_types::ErrorDetails;
 
 use crate::sync::Outcome;
 
-use detail::{build, describe, invalid, set_agb, set_request_id};
+use detail::{build, describe, invalid, request_id_reused, set_agb, set_request_id};
 use table::{Row, agb_row, sync_row, unread_row};
 
 pub use detail::ERROR_DOMAIN;
@@ -101,6 +101,14 @@ impl From<Failure> for Status {
                 None,
                 None,
             ),
+            Failure::RequestIdReused { resource, fields } => request_id_reused(&fields, resource),
+            Failure::BeingCreated(resource) => build(
+                &Row::new(&reason::SESSION_BEING_CREATED),
+                "setting the labels: the session is still being created by another call",
+                ErrorDetails::new(),
+                Some(resource),
+                None,
+            ),
             Failure::Unread(unread) => {
                 let (reason, message) = unread_row(&unread);
                 build(&Row::new(reason), &message, ErrorDetails::new(), None, None)
@@ -108,13 +116,6 @@ impl From<Failure> for Status {
             Failure::Internal(what) => build(
                 &Row::new(&reason::INTERNAL),
                 what,
-                ErrorDetails::new(),
-                None,
-                None,
-            ),
-            Failure::NotImplemented(what) => build(
-                &Row::new(&reason::NOT_IMPLEMENTED),
-                &format!("{what} is not implemented yet"),
                 ErrorDetails::new(),
                 None,
                 None,

@@ -7,6 +7,8 @@ mod commands;
 mod contexts;
 mod cross_environment;
 mod faults;
+mod idempotency;
+mod leaks;
 mod limits;
 mod policies;
 mod protocol;
