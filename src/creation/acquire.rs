@@ -27,8 +27,6 @@ pub(super) struct Acquiring {
     own: Option<Own>,
     /// The attempts of this call.
     attempts: Vec<String>,
-    /// The session that this call has chosen although others made it.
-    adopted: Option<String>,
 }
 
 /// A candidate of one's own. It is given up when this is dropped, unless it was chosen.
@@ -51,7 +49,6 @@ impl Acquiring {
             deadline,
             own: None,
             attempts: Vec::new(),
-            adopted: None,
         }
     }
 
@@ -232,13 +229,24 @@ impl Acquiring {
 
     async fn adopt(&mut self, seen: Seen) -> Result<(), Error> {
         self.same_parameters(&seen)?;
-        let session_id = seen.session_id.clone();
-        if self
-            .mark_for_us(seen, "choosing a session whose creator has gone")
-            .await?
-        {
-            self.adopted = Some(session_id);
-            // Whoever else has looked before that mark could be seen will have marked, too, after this.
+        let stamp = Stamp {
+            attempt: new_attempt(),
+            phase: Phase::Chosen,
+            // It lives as long as this call needs it.
+            expires: self
+                .creations
+                .expiry(self.deadline.remaining())
+                .max(seen.stamp.expires),
+            ..seen.stamp
+        };
+        let labels = stamp.write(&seen.labels, &self.creations.keys);
+        let upstream = &self.creations.upstream;
+        let marked = upstream
+            .set_labels(&seen.session_id, &labels, self.deadline)
+            .await;
+        let doing = "choosing a session whose creator has gone";
+        if self.unless_gone(marked, doing)?.is_some() {
+            // Whoever else has looked before that mark could be seen has marked, too, after this.
             self.pause(self.creations.settings.timing.settle).await?;
         }
         Ok(())
@@ -265,11 +273,8 @@ impl Acquiring {
         }
         self.give_up();
         self.same_parameters(&seen)?;
+        // Nothing is written before the session is handed over: its creator may be doing that just now.
         let is_owned = stamp.phase == Phase::Owned;
-        let is_adopted = self.adopted.as_ref() == Some(&session_id);
-        if !is_owned && !is_adopted && !self.mark_for_us(seen, "taking the session").await? {
-            return Ok(None);
-        }
         let upstream = &self.creations.upstream;
         let data = upstream.get(&session_id, self.deadline).await;
         let Some(data) = self.unless_gone(data, "getting the session")? else {
@@ -277,7 +282,7 @@ impl Acquiring {
         };
         Ok(Some(Acquired {
             data: wire::SessionData { session_id, ..data },
-            stamp: self.renewed(stamp),
+            stamp,
             labels,
             is_created_here: false,
             is_owned,
@@ -296,29 +301,6 @@ impl Acquiring {
             session_id: Some(seen.session_id.clone()),
             fields: fields.unwrap_or_default(),
         })
-    }
-
-    /// Chooses a session that others have made, and lets it live as long as this call needs it. `false`: it has gone.
-    async fn mark_for_us(&mut self, seen: Seen, doing: &'static str) -> Result<bool, Error> {
-        let stamp = Stamp {
-            phase: Phase::Chosen,
-            ..self.renewed(seen.stamp)
-        };
-        let labels = stamp.write(&seen.labels, &self.creations.keys);
-        let upstream = &self.creations.upstream;
-        let marked = upstream
-            .set_labels(&seen.session_id, &labels, self.deadline)
-            .await;
-        Ok(self.unless_gone(marked, doing)?.is_some())
-    }
-
-    fn renewed(&self, stamp: Stamp) -> Stamp {
-        let expires = self.creations.expiry(self.deadline.remaining());
-        Stamp {
-            attempt: self.attempts.first().cloned().unwrap_or_else(new_attempt),
-            expires: stamp.expires.max(expires),
-            ..stamp
-        }
     }
 
     fn unless_gone<T>(

@@ -49,7 +49,7 @@ pub struct Timing {
 
 impl Timing {
     /// How long before its expiry a session is no longer taken: by then the sweeper of a fast clock may already release it.
-    fn guard(&self) -> i64 {
+    pub(super) fn guard(&self) -> i64 {
         millis(self.clock_skew) + 2 * millis(self.settle)
     }
 }

@@ -138,10 +138,12 @@ impl Claimed {
             Err(error) if error.is_session_not_found() => return Ok(Fate::Lost),
             marked => marked?,
         }
-        if self.acquired.is_created_here {
+        let guard = self.creations.settings.timing.guard();
+        let is_fresh = self.creations.clock.now() + guard < stamp.expires;
+        if self.acquired.is_created_here && is_fresh {
             return Ok(Fate::HandedOver);
         }
-        // Its creator may be withdrawing it just now: whose word stands after this will stay.
+        // Its creator may be withdrawing it just now, or a sweeper releasing it: what stands after this will stay.
         sleep(self.creations.settings.timing.settle).await;
         match upstream.labels(session_id, deadline).await {
             Ok(labels) => {

@@ -5,7 +5,7 @@
 //! - every session that was answered lives, and so does every one that is none of the gateway's;
 //! - every other session that lives was marked as handed over.
 //!
-//! `--seed N` replays one history, `--count N` runs so many (10,000).
+//! `--seed N` replays one history and tells what the gateway logs, `--count N` runs so many (10,000).
 
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
@@ -27,6 +27,10 @@ fn main() -> ExitCode {
         arguments.get(place + 1)?.parse::<u64>().ok()
     };
     if let Some(seed) = number("--seed") {
+        tracing_subscriber::fmt()
+            .with_env_filter("agb_gateway=debug")
+            .with_ansi(false)
+            .init();
         return match run(seed) {
             Ok(figures) => {
                 println!("{figures:?}");
