@@ -224,7 +224,7 @@ async fn an_id_with_other_parameters_is_refused_with_what_differs() {
         assert_eq!(wrong_fields(status), ["labels", "idle_timeout"]);
     }
     assert!(!afterwards.message().contains("red"));
-    assert_eq!(world.active().await, [first.clone()]);
+    assert_eq!(world.active().await, [first.as_str()]);
     // How the answer is waited for is no parameter of the session.
     let at_once = pb::CreateSessionRequest {
         return_immediately: true,
@@ -320,7 +320,7 @@ async fn a_session_whose_contexts_take_longer_than_the_call_is_found_by_the_next
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     assert!(status.message().contains("next call"), "{status:?}");
     let session = create(&world.channel, request).await.unwrap();
-    assert_eq!(world.active().await, [session.clone()]);
+    assert_eq!(world.active().await, [session.as_str()]);
     assert_eq!(world.emulator.request_count("createSession"), 1);
     assert_eq!(phase(&world, &session).await, Phase::Owned);
 }
@@ -360,8 +360,8 @@ async fn what_a_gateway_that_was_killed_began_is_found_by_another_one() {
     call.await.unwrap().unwrap_err();
     world.emulator.faults().remove(fault);
     let session = create(&world.channel, with_id("r")).await.unwrap();
-    assert_eq!(begun, [session.clone()]);
-    assert_eq!(world.active().await, [session.clone()]);
+    assert_eq!(begun, [session.as_str()]);
+    assert_eq!(world.active().await, [session.as_str()]);
     assert_eq!(world.emulator.request_count("createSession"), 1);
     assert_eq!(phase(&world, &session).await, Phase::Owned);
 }

@@ -481,9 +481,9 @@ async fn the_gateway_s_own_labels_outlive_a_change_and_are_not_told() {
         .await
         .unwrap();
     let requests = world.emulator.requests().into_iter();
-    let set = requests.filter(|request| request.operation == "SetLabel");
+    let mut set = requests.filter(|request| request.operation == "SetLabel");
     assert_eq!(
-        set.last().unwrap().query["Labels"],
+        set.next_back().unwrap().query["Labels"],
         r#"{"agb-gateway/own":"1","team":"red"}"#
     );
 }
