@@ -69,8 +69,10 @@ pub fn decide(seen: &[Seen], own: Option<&str>, now: i64, timing: &Timing) -> St
     let skew = millis(timing.clock_skew);
     let is_over = |seen: &Seen| now > seen.stamp.expires + skew;
     let may_be_taken = |seen: &Seen| now + timing.guard() < seen.stamp.expires;
-    if let Some(owned) = smallest(&|seen| seen.stamp.phase == Phase::Owned) {
-        return Step::Take(owned.to_owned());
+    for phase in [Phase::Owned, Phase::Taken] {
+        if let Some(owned) = smallest(&|seen| seen.stamp.phase == phase) {
+            return Step::Take(owned.to_owned());
+        }
     }
     let chosen = |seen: &Seen| seen.stamp.phase == Phase::Chosen;
     if let Some(chosen) = smallest(&|seen| chosen(seen) && may_be_taken(seen)) {
@@ -211,6 +213,8 @@ mod tests {
         let take = |id: &str| Step::Take(id.to_owned());
         let both = [chosen.clone(), owned];
         assert_eq!(decide(&both, Some("c"), EXPIRES + 99, &TIMING), take("b"));
+        let taken = [chosen.clone(), seen("b", Phase::Taken)];
+        assert_eq!(decide(&taken, None, EXPIRES + 99, &TIMING), take("b"));
         let more = [seen("0", Phase::Candidate), chosen];
         assert_eq!(decide(&more, Some("0"), 0, &TIMING), take("a"));
         assert_eq!(decide(&more, None, EXPIRES - 20, &TIMING), Step::Wait);

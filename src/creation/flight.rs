@@ -127,35 +127,51 @@ impl Claimed {
         if self.acquired.is_owned {
             return Ok(Fate::HandedOver);
         }
+        let guard = self.creations.settings.timing.guard();
+        let is_fresh = self.creations.clock.now() + guard < self.acquired.stamp.expires;
+        let is_ours = self.acquired.is_created_here && is_fresh;
+        if !is_ours && !self.take_over(deadline).await? {
+            return Ok(Fate::Lost);
+        }
+        let is_marked = self.mark(Phase::Owned, deadline).await?;
+        Ok(if is_marked {
+            Fate::HandedOver
+        } else {
+            Fate::Lost
+        })
+    }
+
+    /// Its creator may be withdrawing it just now, or a sweeper releasing it: what stands after a while will stay. Until then it is not
+    /// called owned, since others would take that for the last word.
+    async fn take_over(&self, deadline: Deadline) -> Result<bool, agb::Error> {
+        if !self.mark(Phase::Taken, deadline).await? {
+            return Ok(false);
+        }
+        sleep(self.creations.settings.timing.settle).await;
         let session_id = &self.acquired.data.session_id;
-        let upstream = &self.creations.upstream;
+        match self.creations.upstream.labels(session_id, deadline).await {
+            Ok(labels) => {
+                let stamp = Stamp::read(&labels, &self.creations.keys);
+                let phase = stamp.map(|stamp| stamp.phase);
+                Ok(matches!(phase, Some(Phase::Taken | Phase::Owned)))
+            }
+            Err(error) if error.is_session_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says in its labels how far it has come; `false`: it has gone.
+    async fn mark(&self, phase: Phase, deadline: Deadline) -> Result<bool, agb::Error> {
         let stamp = Stamp {
-            phase: Phase::Owned,
+            phase,
             ..self.acquired.stamp.clone()
         };
         let labels = stamp.write(&self.acquired.labels, &self.creations.keys);
+        let session_id = &self.acquired.data.session_id;
+        let upstream = &self.creations.upstream;
         match upstream.set_labels(session_id, &labels, deadline).await {
-            Err(error) if error.is_session_not_found() => return Ok(Fate::Lost),
-            marked => marked?,
-        }
-        let guard = self.creations.settings.timing.guard();
-        let is_fresh = self.creations.clock.now() + guard < stamp.expires;
-        if self.acquired.is_created_here && is_fresh {
-            return Ok(Fate::HandedOver);
-        }
-        // Its creator may be withdrawing it just now, or a sweeper releasing it: what stands after this will stay.
-        sleep(self.creations.settings.timing.settle).await;
-        match upstream.labels(session_id, deadline).await {
-            Ok(labels) => {
-                let stamp = Stamp::read(&labels, &self.creations.keys);
-                let is_owned = stamp.is_some_and(|stamp| stamp.phase == Phase::Owned);
-                Ok(if is_owned {
-                    Fate::HandedOver
-                } else {
-                    Fate::Lost
-                })
-            }
-            Err(error) if error.is_session_not_found() => Ok(Fate::Lost),
+            Ok(()) => Ok(true),
+            Err(error) if error.is_session_not_found() => Ok(false),
             Err(error) => Err(error),
         }
     }

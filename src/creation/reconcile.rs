@@ -39,7 +39,8 @@ pub(super) async fn make(
     let data = match creations.upstream.create(&call, deadline).await {
         Err(error) if error.leaves_outcome_unknown() => {
             tracing::warn!(%error, "looking for a session whose creation was not answered");
-            let looking = Deadline::after(creations.upstream.request_timeout());
+            // The next look is the next attempt.
+            let looking = Deadline::after(creations.upstream.request_timeout()).with_attempts(1);
             find(creations, &stamp.attempt, looking).await.ok_or(error)
         }
         answer => answer,

@@ -46,6 +46,8 @@ pub enum Phase {
     Chosen,
     /// Its creator is about to release it.
     Withdrawn,
+    /// One who did not create it is about to hand it over, and looks whether that stands. It is swept no more.
+    Taken,
     /// It was handed over: it is the caller's.
     Owned,
 }
@@ -132,8 +134,8 @@ impl Stamp {
         let mut put = |key: &str, value: String| labels.insert(key.to_owned(), value);
         put(ATTEMPT, self.attempt.clone());
         let state = match self.phase {
-            Phase::Owned => "owned",
-            _ => "creating",
+            Phase::Owned | Phase::Taken => "owned",
+            Phase::Candidate | Phase::Chosen | Phase::Withdrawn => "creating",
         };
         put(STATE, state.to_owned());
         put(PHASE, self.phase.as_str().to_owned());
@@ -183,14 +185,20 @@ impl Phase {
             Self::Candidate => "candidate",
             Self::Chosen => "chosen",
             Self::Withdrawn => "withdrawn",
+            Self::Taken => "taken",
             Self::Owned => "owned",
         }
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Candidate, Self::Chosen, Self::Withdrawn, Self::Owned]
-            .into_iter()
-            .find(|phase| phase.as_str() == text)
+        let all = [
+            Self::Candidate,
+            Self::Chosen,
+            Self::Withdrawn,
+            Self::Taken,
+            Self::Owned,
+        ];
+        all.into_iter().find(|phase| phase.as_str() == text)
     }
 }
 

@@ -122,7 +122,7 @@ impl Sweeper {
             return Ok(false);
         };
         let expired = stamp.expires + millis(creations.settings.timing.clock_skew);
-        if stamp.phase == Phase::Owned {
+        if matches!(stamp.phase, Phase::Owned | Phase::Taken) {
             return Ok(false);
         }
         if now <= expired {

@@ -317,7 +317,7 @@ fn check(
             continue;
         }
         let stamp = Stamp::read(labels, keys).ok_or("a session of ours without a proof")?;
-        if stamp.phase != Phase::Owned {
+        if !matches!(stamp.phase, Phase::Owned | Phase::Taken) {
             return Err(format!("{session_id} lives, and nobody has it: {stamp:?}"));
         }
         if let Some(claim) = stamp.claim

@@ -106,7 +106,7 @@ fn sweeper(world: &World) -> Sweeper {
             creation_lease: Duration::from_secs(1),
             expiry_margin: Duration::from_secs(1),
             timing: Timing {
-                clock_skew: 200 * MILLISECOND,
+                clock_skew: Duration::from_secs(30),
                 settle: 50 * MILLISECOND,
             },
             pace: Pace::try_new(MILLISECOND, MILLISECOND, 0.1).unwrap(),
