@@ -15,6 +15,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::agb::{Client, Tools};
 use crate::config::{Config, ServerConfig};
+use crate::creation::{Clock, Creations, Sweeper};
 use crate::layer::{
     AdmissionLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer,
 };
@@ -62,6 +63,7 @@ pub struct Gateway {
     health: HealthReporter,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     background: Background,
+    sweeping: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -70,7 +72,15 @@ impl Gateway {
         let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
+        let creations = Creations::new(
+            Arc::new(client.clone()),
+            config.session.keys.clone(),
+            config.session.settings,
+            Clock::system(),
+            background.tasks(),
+        );
         let backend = Backend {
+            creations: creations.clone(),
             tools: Tools::new(client.clone()),
             background: background.clone(),
             syncs: Syncs::new(
@@ -86,6 +96,12 @@ impl Gateway {
             client,
         };
         let (listener, address) = listen(config.server.listen).await?;
+        let sweeping = {
+            let drain = drain.clone();
+            sweep(creations, config.session.sweep_interval, async move {
+                drain.begun().await;
+            })
+        };
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
@@ -147,6 +163,7 @@ impl Gateway {
             health,
             serving,
             background,
+            sweeping,
         })
     }
 
@@ -212,6 +229,9 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.drain.begin();
         self.serving.abort();
+        if let Some(sweeping) = &self.sweeping {
+            sweeping.abort();
+        }
     }
 }
 
@@ -224,6 +244,22 @@ fn builder(config: &ServerConfig) -> Server {
         .http2_keepalive_interval(Some(config.keepalive_interval))
         .http2_keepalive_timeout(Some(config.keepalive_timeout))
         .max_concurrent_streams(u32::try_from(config.max_streams_per_connection).ok())
+}
+
+/// Sweeps for sessions that nobody has until `stop` ends; not at all where the interval is zero.
+fn sweep(
+    creations: Creations,
+    interval: Duration,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Option<JoinHandle<()>> {
+    (!interval.is_zero()).then(|| {
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop => {}
+                () = Sweeper::new(creations, interval).run() => {}
+            }
+        })
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

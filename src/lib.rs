@@ -5,6 +5,7 @@
 pub mod agb;
 pub mod app;
 pub mod config;
+pub mod creation;
 pub mod domain;
 pub mod layer;
 pub mod proto;

@@ -11,13 +11,13 @@ const SESSION_NOT_FOUND: [&str; 2] = ["InvalidMcpSession.NotFound", "InvalidSess
 const NO_SUCH_FILE: &str = "NoSuchKey";
 
 /// A call to AGB that failed. Asked through its predicates; its text never holds a secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     operation: &'static Operation,
     kind: Box<Kind>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// No connection was made: AGB has not seen the request.
     NotSent(String),

@@ -10,6 +10,7 @@ mod mapping;
 mod presets;
 mod reader;
 mod server;
+mod session;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use log::{LogConfig, LogFormat};
 pub use mapping::MappingConfig;
 pub use reader::{Problem, Problems};
 pub use server::ServerConfig;
+pub use session::SessionConfig;
 pub use sync::SyncConfig;
 
 use crate::domain::{Limits, Preset};
@@ -42,6 +44,8 @@ pub struct Config {
     pub agb: AgbConfig,
     /// How syncs are followed.
     pub sync: SyncConfig,
+    /// How sessions are created, and found when nobody has them.
+    pub session: SessionConfig,
     /// How mappings are inspected and verified.
     pub mapping: MappingConfig,
     /// How much callers may ask for.
@@ -87,24 +91,33 @@ impl Config {
         let agb = AgbConfig::read(&mut reader, api_key);
         let account_key = agb.as_ref().map(|agb| &agb.client.api_key);
         let sync = SyncConfig::read(&mut reader, account_key);
+        let pace = sync.as_ref().map(|sync| sync.settings.pace);
+        let session = SessionConfig::read(&mut reader, account_key, pace);
         let mapping = MappingConfig::read(&mut reader);
         let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, mapping, limits, log) {
-            (Some(server), Some(agb), Some(sync), Some(mapping), Some(limits), Some(log)) => {
-                Ok(Self {
-                    server,
-                    agb,
-                    sync,
-                    mapping,
-                    limits,
-                    presets,
-                    log,
-                })
-            }
+        match (server, agb, sync, session, mapping, limits, log) {
+            (
+                Some(server),
+                Some(agb),
+                Some(sync),
+                Some(session),
+                Some(mapping),
+                Some(limits),
+                Some(log),
+            ) => Ok(Self {
+                server,
+                agb,
+                sync,
+                session,
+                mapping,
+                limits,
+                presets,
+                log,
+            }),
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }

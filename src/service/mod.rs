@@ -20,6 +20,7 @@ use std::sync::Arc;
 use tonic::{Request, Status};
 
 use crate::agb::{Client, Tools};
+use crate::creation::Creations;
 use crate::domain::{Limits, Preset};
 use crate::resilience::{Deadline, Pace};
 use crate::status::Failure;
@@ -41,6 +42,8 @@ pub struct Backend {
     pub tools: Tools,
     /// Work that outlives its caller.
     pub background: Background,
+    /// Creates sessions.
+    pub creations: Creations,
     /// Starts and follows syncs.
     pub syncs: Syncs,
     /// How soon to look again whether a session is gone, or a context cleared.

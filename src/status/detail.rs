@@ -50,6 +50,22 @@ pub(super) fn plain(row: &Row, message: &str) -> Status {
     build(row, message, ErrorDetails::new(), None, None)
 }
 
+pub(super) fn request_id_reused(fields: &[&'static str], resource: Option<Resource>) -> Status {
+    let mut details = ErrorDetails::new();
+    for field in fields {
+        let rule = "differs from the call that used the request_id before";
+        details.add_bad_request_violation(*field, rule);
+    }
+    let fields = fields.join(", ");
+    build(
+        &Row::new(&reason::REQUEST_ID_REUSED),
+        &format!("the request_id was used with other parameters: {fields} differ"),
+        details,
+        resource,
+        None,
+    )
+}
+
 pub(super) fn build(
     row: &Row,
     message: &str,

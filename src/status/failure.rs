@@ -2,6 +2,7 @@
 
 use super::reason::{self, Reason};
 use crate::agb;
+use crate::creation;
 use crate::domain::Violations;
 use crate::sync::{self, Outcome};
 
@@ -60,6 +61,15 @@ pub enum Failure {
         /// Its value.
         limit: usize,
     },
+    /// The `request_id` was used with other parameters.
+    RequestIdReused {
+        /// The session of the other call, where it is known.
+        resource: Option<Resource>,
+        /// The fields that differ.
+        fields: Vec<&'static str>,
+    },
+    /// The session is still being created by another call.
+    BeingCreated(Resource),
     /// The request could not be read; no service has seen it.
     Unread(Unread),
     /// The server ends before the call has.
@@ -76,8 +86,6 @@ pub enum Failure {
     },
     /// The gateway itself is at fault.
     Internal(&'static str),
-    /// The RPC, or a field of it, comes with a later release.
-    NotImplemented(&'static str),
 }
 
 /// Why a request could not be read.
@@ -164,6 +172,26 @@ impl Failure {
                 _ => false,
             },
             _ => false,
+        }
+    }
+}
+
+impl From<creation::Error> for Failure {
+    fn from(error: creation::Error) -> Self {
+        match error {
+            creation::Error::Agb { error, doing } => Self::agb(error, doing, None),
+            creation::Error::Differs { session_id, fields } => Self::RequestIdReused {
+                resource: session_id.map(Resource::Session),
+                fields,
+            },
+            creation::Error::Deadline(doing) => Self::Deadline {
+                doing: doing.to_owned(),
+                resource: None,
+            },
+            creation::Error::Gone => {
+                Self::Internal("the session was released while it was created")
+            }
+            creation::Error::Abandoned => Self::Internal("creating the session panicked"),
         }
     }
 }

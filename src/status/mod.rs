@@ -16,7 +16,7 @@ use tonic_types::ErrorDetails;
 
 use crate::sync::Outcome;
 
-use detail::{build, describe, invalid, plain, set_agb, set_request_id};
+use detail::{build, describe, invalid, plain, request_id_reused, set_agb, set_request_id};
 use table::{Row, agb_row, cut_off_row, overloaded_row, sync_row, unread_row};
 
 pub use detail::ERROR_DOMAIN;
@@ -98,6 +98,14 @@ impl From<Failure> for Status {
                 &Row::new(&reason::LIMIT_EXCEEDED),
                 &format!("there are more than {limit} {what} (setting {setting})"),
             ),
+            Failure::RequestIdReused { resource, fields } => request_id_reused(&fields, resource),
+            Failure::BeingCreated(resource) => build(
+                &Row::new(&reason::SESSION_BEING_CREATED),
+                "setting the labels: the session is still being created by another call",
+                ErrorDetails::new(),
+                Some(resource),
+                None,
+            ),
             Failure::Unread(unread) => {
                 let (reason, message) = unread_row(&unread);
                 plain(&Row::new(reason), &message)
@@ -112,10 +120,6 @@ impl From<Failure> for Status {
                 &format!("this replica is busy with {limit} already (setting {setting})"),
             ),
             Failure::Internal(what) => plain(&Row::new(&reason::INTERNAL), what),
-            Failure::NotImplemented(what) => plain(
-                &Row::new(&reason::NOT_IMPLEMENTED),
-                &format!("{what} is not implemented yet"),
-            ),
         }
     }
 }

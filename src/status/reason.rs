@@ -133,9 +133,12 @@ reasons! {
     LIMIT_EXCEEDED = ResourceExhausted,
         "One call would have to look at more than a setting allows; the message names it.",
         "Ask for less, or raise the setting.";
-    NOT_IMPLEMENTED = Unimplemented,
-        "The RPC, or a field of it, comes with a later release.",
-        "Do without it as yet.";
+    REQUEST_ID_REUSED = AlreadyExists,
+        "The `request_id` was used with other parameters; BadRequest names the fields that differ.",
+        "Choose a new id for a new session, or repeat the call as it was.";
+    SESSION_BEING_CREATED = FailedPrecondition,
+        "The session is still being created by another call, so its labels cannot be changed yet.",
+        "Wait until that call has returned.";
     INTERNAL = Internal,
         "The gateway itself is at fault.",
         "Report it.";

@@ -326,13 +326,14 @@ async fn a_forced_deletion_without_an_upload() {
 }
 
 #[tokio::test]
-async fn what_comes_with_a_later_release_says_so() {
+async fn a_request_id_is_one_word_of_bounded_length() {
     let world = World::start().await;
-    let request = pb::CreateSessionRequest {
-        request_id: "5f3c0f5e-2f0d-4d0e-9a57-0d8f2f6c9b11".to_owned(),
-        ..good_session()
-    };
-    let status = create_session(&world, request).await;
-    assert_eq!(status.code(), Code::Unimplemented);
-    assert_eq!(world.emulator.requests().len(), 0);
+    for request_id in ["two words".to_owned(), "x".repeat(256)] {
+        let request = pb::CreateSessionRequest {
+            request_id,
+            ..good_session()
+        };
+        let status = create_session(&world, request).await;
+        assert_refused(&world, &status, &["request_id"]);
+    }
 }

@@ -35,8 +35,8 @@ fn stderr(output: &Output) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A running program that ends with the test.
-struct Running(Child);
+/// A running program that is killed (SIGKILL) when this is dropped.
+pub(crate) struct Running(Child);
 
 impl Running {
     fn terminate(&self) {
@@ -60,7 +60,11 @@ fn serve(world: &World) -> (Running, std::net::SocketAddr) {
     serve_with(world, &[])
 }
 
-fn serve_with(world: &World, settings: &[(&str, &str)]) -> (Running, std::net::SocketAddr) {
+/// The same with settings, as variables.
+pub(crate) fn serve_with(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (Running, std::net::SocketAddr) {
     let mut child = program(&["serve"])
         .envs(settings.iter().copied())
         .env("AGB_API_KEY", "test-key")

@@ -59,7 +59,10 @@ async fn a_creation_whose_answer_is_lost_is_neither_repeated_nor_called_repeatab
     for fault in [FaultAction::CloseBeforeWork, FaultAction::CloseAfterWork] {
         let before = world.emulator.request_count("createSession");
         world.inject("createSession", 1, fault);
+        // Nor can it be looked for.
+        let looks = world.inject("ListSession", u32::MAX, FaultAction::CloseBeforeWork);
         let status = create(&world).await;
+        world.emulator.faults().remove(looks);
         assert_eq!(
             (status.code(), reason(&status).as_str()),
             (Code::Unknown, "AGB_OUTCOME_UNKNOWN")

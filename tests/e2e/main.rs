@@ -8,6 +8,8 @@ mod contexts;
 mod cross_environment;
 mod drains;
 mod faults;
+mod idempotency;
+mod leaks;
 mod limits;
 mod overload;
 mod policies;

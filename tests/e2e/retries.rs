@@ -35,15 +35,6 @@ async fn a_call_that_only_reads_is_repeated_when_its_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_answer_is_lost_is_not_repeated() {
-    let world = World::start().await;
-    world.inject("createSession", 1, FaultAction::CloseAfterWork);
-    let status = create(&world).await.unwrap_err();
-    assert_eq!(reason(&status), "AGB_OUTCOME_UNKNOWN");
-    assert_eq!(world.emulator.request_count("createSession"), 1);
-}
-
-#[tokio::test]
 async fn a_creation_that_agb_throttled_has_not_happened_and_is_repeated() {
     let world = World::start().await;
     let throttle = FaultAction::Throttle {

@@ -94,7 +94,14 @@ async fn a_session_is_created_with_everything_that_was_asked_for() {
     );
     let request = world.first_request("createSession");
     assert_eq!(request.query["imageId"], CODE_IMAGE);
-    assert_eq!(request.body["labels"], r#"{"purpose":"test"}"#);
+    let labels = request.body["labels"].as_str().unwrap();
+    let labels: BTreeMap<String, String> = serde_json::from_str(labels).unwrap();
+    assert_eq!(labels["purpose"], "test");
+    assert!(
+        labels
+            .keys()
+            .all(|key| key == "purpose" || key.starts_with("agb-gateway/"))
+    );
     assert_eq!(request.body["mcpPolicyId"], "policy-1");
     assert_eq!(request.body["timeout"], 90);
     assert_eq!(request.body["persistenceDataList"][0]["path"], "/home/data");
@@ -473,8 +480,10 @@ async fn the_gateway_s_own_labels_outlive_a_change_and_are_not_told() {
         .set_session_labels(within(request))
         .await
         .unwrap();
+    let requests = world.emulator.requests().into_iter();
+    let mut set = requests.filter(|request| request.operation == "SetLabel");
     assert_eq!(
-        world.first_request("SetLabel").query["Labels"],
+        set.next_back().unwrap().query["Labels"],
         r#"{"agb-gateway/own":"1","team":"red"}"#
     );
 }

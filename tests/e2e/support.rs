@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use agb_emulator::{Emulator, Fault, FaultAction, FaultId, RecordedRequest};
+use agb_gateway::agb::Client;
 use agb_gateway::app::Gateway;
 use agb_gateway::config::Config;
+use agb_gateway::creation::{LabelMap, Upstream};
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
+use agb_gateway::resilience::Deadline;
 use figment::Figment;
 use prost::Message as _;
 use tonic::transport::{Channel, Endpoint};
@@ -17,6 +20,9 @@ use tonic_types::StatusExt as _;
 
 pub(crate) const BROWSER_IMAGE: &str = "agb-browser-use-1";
 pub(crate) const CODE_IMAGE: &str = "agb-code-space-1";
+
+/// The key of the AGB account that all gateways of the tests share.
+pub(crate) const KEY: &str = "test-key";
 
 /// Long enough for any step on a busy machine; only a test that hangs meets it.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -93,6 +99,34 @@ impl World {
             times,
             action,
         })
+    }
+
+    /// A client of the same AGB, past the gateway.
+    pub(crate) fn agb(&self) -> Client {
+        let settings = Figment::new().merge(("agb.endpoint", self.emulator.url()));
+        let config = Config::read(&settings, Some(KEY.to_owned())).unwrap();
+        Client::try_new(config.agb.client).unwrap()
+    }
+
+    /// The sessions that AGB lists as active, smallest id first.
+    pub(crate) async fn active(&self) -> Vec<String> {
+        let no_filter = LabelMap::new();
+        let listed = Upstream::list(&self.agb(), &no_filter, None, patience()).await;
+        let mut ids = listed.unwrap().session_ids;
+        ids.sort();
+        ids
+    }
+
+    /// Waits until AGB lists so many sessions as active, and returns them; the test's deadline is the only limit.
+    pub(crate) async fn until_active(&self, count: usize) -> Vec<String> {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            let active = self.active().await;
+            if active.len() == count {
+                return active;
+            }
+            pause.tick().await;
+        }
     }
 
     /// What AGB got with the first call of an operation.
@@ -190,7 +224,7 @@ async fn start_gateway(emulator: &Emulator, settings: Figment) -> (Gateway, Chan
         .merge(("server.listen", "127.0.0.1:0"))
         .merge(("agb.endpoint", emulator.url()))
         .merge(settings);
-    let config = Config::read(&settings, Some("test-key".to_owned())).unwrap();
+    let config = Config::read(&settings, Some(KEY.to_owned())).unwrap();
     let gateway = Gateway::start(config).await.unwrap();
     let channel = connect(gateway.address()).await;
     (gateway, channel)
@@ -199,6 +233,11 @@ async fn start_gateway(emulator: &Emulator, settings: Figment) -> (Gateway, Chan
 pub(crate) async fn connect(address: std::net::SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     endpoint.connect().await.unwrap()
+}
+
+/// A deadline that only a test that hangs meets.
+pub(crate) fn patience() -> Deadline {
+    Deadline::after(PATIENCE)
 }
 
 /// A request with a deadline that only a test that hangs meets.

@@ -27,7 +27,7 @@ pub use session::{
     GetLabel, GetLink, GetMcpResource, GetSession, GetSessionInfo, InitBrowser, InitBrowserData,
     InternalContextData, LabelData, LinkData, ListSession, ListedSessionData, PersistenceData,
     RefreshSessionIdleTime, ReleaseSession, ReleaseSessionAsync, ResourceData, SessionData,
-    SessionInfoData, SetLabel,
+    SessionInfoData, SetLabel, label_text,
 };
 pub use sync::{ContextInfoData, GetContextInfo, SyncContext};
 pub use time::timestamp;

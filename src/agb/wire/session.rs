@@ -1,5 +1,7 @@
 //! Sessions.
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +10,7 @@ use super::{NoData, call, lenient, nullable};
 use crate::domain::{Session, SessionState};
 
 /// Creates a session.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSession {
     /// The image.
@@ -25,7 +27,7 @@ pub struct CreateSession {
 call!(CreateSession => CREATE_SESSION, CreatedSessionData);
 
 /// A context to mount.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersistenceData {
     /// AGB's id of the context.
@@ -166,7 +168,7 @@ pub struct CreatedSessionData {
 }
 
 /// A session.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SessionData {
     /// AGB's id.
@@ -235,6 +237,21 @@ pub struct ListedSessionData {
 pub struct LabelData {
     /// As JSON text.
     pub labels: String,
+}
+
+impl LabelData {
+    /// The labels by key. The error says what is wrong with them, and repeats none.
+    pub fn read(&self) -> Result<BTreeMap<String, String>, &'static str> {
+        if self.labels.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        serde_json::from_str(&self.labels).map_err(|_| "data.labels is no JSON object of texts")
+    }
+}
+
+/// Labels as AGB carries them: JSON text.
+pub fn label_text(labels: &BTreeMap<String, String>) -> String {
+    serde_json::json!(labels).to_string()
 }
 
 /// A link: a secret.

@@ -1,87 +1,150 @@
-//! CreateSession: validate everything, create, wait until every context is in place.
+//! CreateSession: validate everything, create or find, wait until every context is in place, hand over.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::super::Backend;
-use super::super::background::ReleaseOnDrop;
-use super::new_session::{NewSession, validate};
-use crate::agb::{self, operation, wire};
+use super::new_session::{self, NewSession, validate};
+use crate::agb::wire;
+use crate::creation::{self, Claimed};
 use crate::domain::SessionState;
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
-use crate::sync::{Place, Report, Target};
+use crate::sync::{self, Outcome, Place, Report};
 
 pub(super) async fn create_session(
     backend: &Backend,
     request: &pb::CreateSessionRequest,
     deadline: Deadline,
 ) -> Result<pb::CreateSessionResponse, Failure> {
-    if !request.request_id.is_empty() {
-        return Err(Failure::NotImplemented("CreateSession with request_id"));
-    }
     let new = validate(&backend.presets, &backend.limits, request)?;
-    let (created, guard) = create(backend, &new, deadline).await?;
-    let session_id = created.session_id.clone();
-    backend.tools.remember(&session_id, &created);
-    let mut session = created.into_session(&session_id);
-    session.state = session.state.or(Some(SessionState::Running));
-    let status = match downloads(backend, &new, &session_id).await {
-        None => None,
-        Some(sync) if request.return_immediately => Some(Report::before_any_look(&sync)),
-        Some(sync) => match wait_for_contexts(backend, &new, &sync, deadline).await {
-            Ok(report) => Some(report),
-            Err(failure) => {
-                if new.keep_on_failure {
-                    guard.disarm();
-                }
-                return Err(failure);
-            }
-        },
-    };
-    guard.disarm();
-    Ok(pb::CreateSessionResponse {
-        session: Some(pb::Session {
-            image_id: new.image_id,
-            ..session.into()
-        }),
-        sync_status: status.as_ref().map(pb::SyncStatus::from),
-    })
+    if new.request_id.is_none() {
+        return create(backend, &new, deadline).await;
+    }
+    loop {
+        match create_once(backend, &new, deadline).await {
+            // Another call, or the sweeper, was about to release it when this one found it.
+            Err(Unfinished::Gone) => tracing::info!("the session has gone; beginning anew"),
+            Err(Unfinished::Failed(failure)) => return Err(failure),
+            Ok(answer) => return Ok(answer),
+        }
+    }
 }
 
-/// Creates the session in a task of its own, which goes on when the caller has gone: only so is it known which session has to
-/// be released then.
+/// Without a `request_id`: the session is this call's alone, and it is released whenever the call does not end in success.
 async fn create(
     backend: &Backend,
     new: &NewSession,
     deadline: Deadline,
-) -> Result<(wire::SessionData, ReleaseOnDrop), Failure> {
-    let call = request_of(new);
-    let (client, background) = (backend.client.clone(), backend.background.clone());
-    let creating = backend.background.spawn(async move {
-        // Bounded by the timeout of one call, and not by the caller's deadline.
-        let answer = client
-            .call(&call, Deadline::after(client.request_timeout() * 2))
-            .await?;
-        let data = created(&client, answer)?;
-        let guard = ReleaseOnDrop::new(background, client, data.session_id.clone());
-        Ok((data, guard))
-    });
-    let doing = "creating the session";
-    match deadline.bound(creating).await {
-        Ok(Ok(result)) => result.map_err(|error| Failure::agb(error, doing, None)),
-        Ok(Err(_panicked)) => Err(Failure::Internal("creating the session panicked")),
-        Err(_exceeded) => Err(Failure::Deadline {
-            doing: "creating the session; should AGB still create it, it will be released"
-                .to_owned(),
-            resource: None,
+) -> Result<pb::CreateSessionResponse, Failure> {
+    let labels = new.labels.as_map().clone();
+    let made = backend
+        .creations
+        .create(request_of(new), labels, deadline)
+        .await?;
+    match contexts(backend, new, made.session_id(), deadline).await {
+        Ok(report) => {
+            let data = made.data.clone();
+            made.hand_over(deadline).await?;
+            Ok(answer(backend, new, data, report.as_ref()))
+        }
+        Err(error) if new.keep_on_failure => {
+            let session_id = made.session_id().to_owned();
+            made.hand_over(deadline).await?;
+            Err(failed(error, &session_id, "kept"))
+        }
+        Err(error) => Err(failed(error, made.session_id(), "being released")),
+    }
+}
+
+/// How much of a deadline is kept for saying in the labels of a session that it is kept.
+const KEEP_PERCENT: u32 = 10;
+const MAX_KEEP_RESERVE: Duration = Duration::from_secs(2);
+
+enum Unfinished {
+    Gone,
+    Failed(Failure),
+}
+
+impl From<creation::Error> for Unfinished {
+    fn from(error: creation::Error) -> Self {
+        match error {
+            creation::Error::Gone => Self::Gone,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// With a `request_id`: the session is that of all calls with the id.
+async fn create_once(
+    backend: &Backend,
+    new: &NewSession,
+    deadline: Deadline,
+) -> Result<pb::CreateSessionResponse, Unfinished> {
+    let request = creation::Request {
+        request_id: new.request_id.clone().unwrap_or_default(),
+        call: request_of(new),
+        labels: new.labels.as_map().clone(),
+        parameters: new.parameters(),
+        fields: &new_session::PARAMETERS,
+    };
+    let claimed = backend.creations.claim(&request, deadline).await?;
+    let session_id = claimed.data().session_id.clone();
+    match contexts(backend, new, &session_id, deadline).await {
+        Ok(report) => {
+            claimed.hand_over(deadline).await?;
+            let data = claimed.data().clone();
+            Ok(answer(backend, new, data, report.as_ref()))
+        }
+        Err(error) => {
+            let fate = fate(new, claimed, &error, deadline).await?;
+            Err(Unfinished::Failed(failed(error, &session_id, fate)))
+        }
+    }
+}
+
+/// What becomes of the session of a `request_id` when waiting for its contexts has failed.
+async fn fate(
+    new: &NewSession,
+    claimed: Claimed,
+    error: &sync::Error,
+    deadline: Deadline,
+) -> Result<&'static str, creation::Error> {
+    if claimed.is_owned() {
+        return Ok("kept, since an earlier call has returned it");
+    }
+    if new.keep_on_failure {
+        claimed.hand_over(deadline).await?;
+        return Ok("kept");
+    }
+    let may_get_better = matches!(error.outcome, Outcome::Deadline | Outcome::Agb(_));
+    if !may_get_better && claimed.withdraw() {
+        return Ok("being released");
+    }
+    Ok("kept for a while for the next call with the request_id, and released when none comes")
+}
+
+fn answer(
+    backend: &Backend,
+    new: &NewSession,
+    data: wire::SessionData,
+    report: Option<&Report>,
+) -> pb::CreateSessionResponse {
+    let session_id = data.session_id.clone();
+    backend.tools.remember(&session_id, &data);
+    let mut session = data.into_session(&session_id);
+    session.state = session.state.or(Some(SessionState::Running));
+    pb::CreateSessionResponse {
+        session: Some(pb::Session {
+            image_id: new.image_id.clone(),
+            ..session.into()
         }),
+        sync_status: report.map(pb::SyncStatus::from),
     }
 }
 
 fn request_of(new: &NewSession) -> wire::CreateSession {
-    let labels = (!new.labels.as_map().is_empty())
-        .then(|| serde_json::json!(new.labels.as_map()).to_string());
     let mounts: Vec<_> = new
         .mounts
         .iter()
@@ -93,40 +156,22 @@ fn request_of(new: &NewSession) -> wire::CreateSession {
         .collect();
     wire::CreateSession {
         image_id: new.image_id.clone(),
-        labels,
+        // Set together with the gateway's own.
+        labels: None,
         persistence_data_list: (!mounts.is_empty()).then_some(mounts),
         mcp_policy_id: new.policy_id.clone(),
         timeout: new.idle_timeout.map(|timeout| timeout.as_secs()),
     }
 }
 
-/// The session, unless AGB declines within a success, or forgets to name it.
-fn created(
-    client: &agb::Client,
-    answer: agb::Answer<wire::CreatedSessionData>,
-) -> Result<wire::SessionData, agb::Error> {
-    let data = answer.data;
-    if data.success == Some(false) {
-        let refusal = agb::Refusal {
-            http_status: 200,
-            message: data.err_msg,
-            request_id: answer.request_id,
-            ..agb::Refusal::default()
-        };
-        return Err(client.refused(&operation::CREATE_SESSION, refusal));
-    }
-    if data.session.session_id.is_empty() {
-        return Err(agb::Error::malformed(
-            &operation::CREATE_SESSION,
-            answer.request_id,
-            "data.sessionId is missing",
-        ));
-    }
-    Ok(data.session)
-}
-
-/// The download that the creation starts; `None` when no context is to be downloaded.
-async fn downloads(backend: &Backend, new: &NewSession, session_id: &str) -> Option<Target> {
+/// Waits for the downloads that the creation starts, unless asked to return immediately; `None` when no context is to be
+/// downloaded.
+async fn contexts(
+    backend: &Backend,
+    new: &NewSession,
+    session_id: &str,
+    deadline: Deadline,
+) -> Result<Option<Report>, sync::Error> {
     let expected: BTreeSet<_> = new
         .mounts
         .iter()
@@ -134,30 +179,24 @@ async fn downloads(backend: &Backend, new: &NewSession, session_id: &str) -> Opt
         .map(|mount| Place::new(mount.context_id.as_str(), mount.path.as_str()))
         .collect();
     if expected.is_empty() {
-        return None;
+        return Ok(None);
     }
-    Some(backend.syncs.created(session_id.to_owned(), expected).await)
+    let sync = backend.syncs.created(session_id.to_owned(), expected).await;
+    if new.return_immediately {
+        return Ok(Some(Report::before_any_look(&sync)));
+    }
+    let deadline = if new.keep_on_failure {
+        deadline.reserving(KEEP_PERCENT, MAX_KEEP_RESERVE)
+    } else {
+        deadline
+    };
+    backend.syncs.wait(&sync, deadline).await.map(Some)
 }
 
-async fn wait_for_contexts(
-    backend: &Backend,
-    new: &NewSession,
-    sync: &Target,
-    deadline: Deadline,
-) -> Result<Report, Failure> {
-    let session_id = sync.session_id().to_owned();
-    let fate = if new.keep_on_failure {
-        "kept"
-    } else {
-        "being released"
-    };
-    backend
-        .syncs
-        .wait(sync, deadline)
-        .await
-        .map_err(|error| Failure::Sync {
-            error: Box::new(error),
-            doing: format!("waiting for the contexts of the new session, which is {fate}"),
-            resource: Some(Resource::Session(session_id)),
-        })
+fn failed(error: sync::Error, session_id: &str, fate: &str) -> Failure {
+    Failure::Sync {
+        error: Box::new(error),
+        doing: format!("waiting for the contexts of the new session, which is {fate}"),
+        resource: Some(Resource::Session(session_id.to_owned())),
+    }
 }

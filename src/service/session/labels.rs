@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{Backend, page_token, translate};
 use crate::agb::{self, operation, wire};
+use crate::creation::Stamp;
 use crate::domain::{Labels, RESERVED_LABEL_PREFIX, SessionState, Violations};
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
@@ -37,11 +38,15 @@ pub(super) async fn set_session_labels(
     let session_id = &request.session_id;
     // The gateway's own labels of the session must outlive the change.
     let mut all = get(backend, session_id, deadline).await?;
+    if Stamp::is_being_created(&all) {
+        // Written back later, they would undo what the call that creates it says in them meanwhile.
+        return Err(Failure::BeingCreated(Resource::Session(session_id.clone())));
+    }
     all.retain(|key, _| key.starts_with(RESERVED_LABEL_PREFIX));
     all.extend(labels.as_map().clone());
     let call = wire::SetLabel {
         session_id,
-        labels: serde_json::json!(all).to_string(),
+        labels: wire::label_text(&all),
     };
     let answer = backend.client.call(&call, deadline).await;
     answer
@@ -72,11 +77,7 @@ async fn get(
     };
     let answer = backend.client.call(&call, deadline).await;
     let answer = answer.map_err(failed("getting the labels", session_id))?;
-    if answer.data.labels.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    serde_json::from_str(&answer.data.labels).map_err(|_| {
-        let detail = "data.labels is no JSON object of texts";
+    answer.data.read().map_err(|detail| {
         let error = agb::Error::malformed(&operation::GET_LABEL, answer.request_id, detail);
         failed("getting the labels", session_id)(error)
     })
@@ -102,7 +103,7 @@ pub(super) async fn list_sessions(
     violations.into_result()?;
     let pages = Pages {
         backend,
-        labels: serde_json::json!(labels.as_map()).to_string(),
+        labels: wire::label_text(labels.as_map()),
         show_deleted: request.show_deleted,
         deadline,
     };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::translate;
+use crate::agb::wire;
+use crate::creation::Parameters;
 use crate::domain::{
     BwList, DeletePolicy, Labels, Limits, MountPath, Preset, SyncPolicy, UploadPolicy, Violations,
     WhiteList,
@@ -30,8 +32,20 @@ pub(super) struct NewSession {
     pub(super) policy_id: Option<String>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) mounts: Vec<Mount>,
+    pub(super) request_id: Option<String>,
+    pub(super) return_immediately: bool,
     pub(super) keep_on_failure: bool,
 }
+
+/// The fields that make a session what it is: calls with one `request_id` must agree in them.
+pub(super) const PARAMETERS: [&str; 6] = [
+    "image_id",
+    "labels",
+    "policy_id",
+    "idle_timeout",
+    "context_syncs",
+    "browser_context",
+];
 
 /// A context to mount.
 pub(super) struct Mount {
@@ -40,6 +54,36 @@ pub(super) struct Mount {
     /// The path as AGB gets it.
     pub(super) agb_path: String,
     pub(super) policy: SyncPolicy,
+    /// Whether it stems from `browser_context`.
+    is_of_browser: bool,
+}
+
+impl NewSession {
+    /// What the [`PARAMETERS`] come to, with presets resolved; the order of contexts does not count.
+    pub(super) fn parameters(&self) -> Parameters {
+        let mounts = |is_of_browser: bool| {
+            let mounts = self.mounts.iter();
+            let mut texts: Vec<_> = mounts
+                .filter(|mount| mount.is_of_browser == is_of_browser)
+                .map(|mount| {
+                    let policy = wire::policy_text(&mount.policy);
+                    (mount.agb_path.as_str(), mount.context_id.as_str(), policy)
+                })
+                .collect();
+            texts.sort();
+            format!("{texts:?}")
+        };
+        let values = [
+            self.image_id.clone(),
+            format!("{:?}", self.labels.as_map()),
+            format!("{:?}", self.policy_id),
+            format!("{:?}", self.idle_timeout),
+            mounts(false),
+            mounts(true),
+        ];
+        let fields: Vec<_> = PARAMETERS.into_iter().zip(values).collect();
+        Parameters::new(&fields)
+    }
 }
 
 /// Checks all fields.
@@ -58,6 +102,9 @@ pub(super) fn validate(
         "idle_timeout",
         translate::duration_up_to(limits.idle_timeout, request.idle_timeout.as_ref(), SECOND),
     );
+    let request_id = (!request.request_id.is_empty())
+        .then(|| violations.check("request_id", translate::identifier(&request.request_id)))
+        .flatten();
     let failure_action =
         violations.check("failure_action", translate::choice(request.failure_action));
     // Whether they overlap is asked of every pair, so too many are not looked at.
@@ -75,6 +122,8 @@ pub(super) fn validate(
         policy_id,
         idle_timeout: idle_timeout.flatten(),
         mounts,
+        request_id,
+        return_immediately: request.return_immediately,
         keep_on_failure: failure_action == Some(pb::CreateFailureAction::Keep),
     })
 }
@@ -132,6 +181,7 @@ fn mount(
         agb_path: path.as_str().to_owned(),
         path,
         policy,
+        is_of_browser: false,
     })
 }
 
@@ -152,6 +202,7 @@ fn browser_mounts(
                     path,
                     agb_path,
                     policy,
+                    is_of_browser: true,
                 };
                 mounts.push((field.to_owned(), mount));
             }
