@@ -17,6 +17,8 @@ const HEADER: &str = "grpc-timeout";
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 /// The reserve takes at most this part of the caller's time.
 const MAX_RESERVE_PART: u32 = 10;
+/// With less time than this no answer could be had, and tonic's own timer would be as early: nothing is begun.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// The gRPC wire format allows eight digits.
 const MAX_DIGITS: usize = 8;
 
@@ -56,6 +58,11 @@ impl Interceptor for DeadlineInterceptor {
             Failure::from(violations)
         })?;
         let budget = self.0.budget(caller);
+        if budget < SHORTEST {
+            let doing = "the call was not begun".to_owned();
+            let resource = None;
+            return Err(Failure::Deadline { doing, resource }.into());
+        }
         let attempts = self
             .0
             .attempts
@@ -141,6 +148,18 @@ mod tests {
     fn what_is_no_timeout_is_refused() {
         for text in ["S", "1", "1x", "-1S", "+1S", "123456789S", "1.5S"] {
             assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_without_time_is_not_begun() {
+        for (timeout, code) in [("1m", Some(tonic::Code::DeadlineExceeded)), ("20m", None)] {
+            let mut request = Request::new(());
+            request
+                .metadata_mut()
+                .insert(HEADER, timeout.parse().unwrap());
+            let passed = DeadlineInterceptor(LIMITS).call(request);
+            assert_eq!(passed.err().map(|status| status.code()), code, "{timeout}");
         }
     }
 

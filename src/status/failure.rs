@@ -163,6 +163,14 @@ impl Failure {
         }
     }
 
+    /// Whether what was asked may have happened all the same. AGB's refusals, and requests that were not sent, leave nothing.
+    pub fn leaves_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Agb { error, .. } => error.leaves_outcome_unknown(),
+            _ => true,
+        }
+    }
+
     /// Whether AGB says that the session does not exist, or no longer.
     pub fn is_session_not_found(&self) -> bool {
         match self {

@@ -71,7 +71,7 @@ reasons! {
         "AGB accepted the sync and showed no task of it within the grace.",
         "Whether it has happened is not known. Wait on with the token of SyncStatus, or start a new sync.";
     DEADLINE_EXCEEDED = DeadlineExceeded,
-        "The caller's deadline, or the server's maximum, came first.",
+        "The caller's deadline, or the server's maximum, came first. With 1 ms or less, nothing is begun.",
         "What is known so far is in the details; WaitForSync carries on with the token.";
     DRAINING = Unavailable,
         "This replica is being shut down while the call was still waiting.",

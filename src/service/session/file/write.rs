@@ -88,7 +88,8 @@ impl Part {
             .run(&format!(": > {}", shell::quote(&self.path)), deadline)
             .await;
         if let Err(failure) = created {
-            self.there = !failure.is_session_not_found();
+            // A session that cannot be reached at all is not asked to remove what it never got.
+            self.there = failure.leaves_outcome_unknown();
             return Err(failure.into());
         }
         loop {
