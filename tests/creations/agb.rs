@@ -229,7 +229,9 @@ impl Upstream for Way {
             *place.ok_or_else(|| not_found(&operation::SET_LABEL))? = labels;
             Ok(())
         };
-        self.exchange(&operation::SET_LABEL, deadline, self.short(), work)
+        // With the look before it, nearly as long as is assumed at most: so that much can happen in between.
+        let before = Duration::from_millis(self.agb.number(1..110));
+        self.exchange(&operation::SET_LABEL, deadline, before, work)
             .boxed()
     }
 

@@ -1,7 +1,7 @@
 //! One history: what happens is drawn from the seed, and what must hold is checked at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -87,9 +87,13 @@ async fn history(mut rng: Rng) -> Result<Figures, String> {
     let mut figures = Figures::default();
     let answers = Answers::default();
     let [mut first, mut second] = [Vec::new(), Vec::new()];
+    // In every other history all ask nearly at once.
+    let spread = [60, 1_500][rng.usize(..2)];
     for _ in 0..rng.u32(2..7) {
         let index = rng.usize(..2);
-        let call = call(&replicas[index].creations, &mut rng, Arc::clone(&answers));
+        let begin = MILLISECOND * rng.u32(..spread);
+        let (creations, answers) = (&replicas[index].creations, Arc::clone(&answers));
+        let call = call(creations, begin, &mut rng, answers);
         [&mut first, &mut second][index].push(call);
         figures.calls += 1;
     }
@@ -97,6 +101,10 @@ async fn history(mut rng: Rng) -> Result<Figures, String> {
     let at = MILLISECOND * rng.u32(1..2_000);
     let way = Arc::clone(&replicas[0].way);
     let (first, second) = (join_all(first), join_all(second));
+    // Sweeps also while callers are at it.
+    let swept_before = Arc::new(AtomicUsize::default());
+    let (creations, swept) = (replicas[1].creations.clone(), Arc::clone(&swept_before));
+    let sweeping = tokio::spawn(sweep_often(creations, swept));
     if trouble < 4 {
         figures.kills += 1;
         let killed = async {
@@ -115,8 +123,11 @@ async fn history(mut rng: Rng) -> Result<Figures, String> {
     } else {
         tokio::join!(first, second);
     }
+    sleep(20_000 * MILLISECOND).await;
+    sweeping.abort();
+    let _ = sweeping.await;
     sleep(UNTIL_ALL_HAS_EXPIRED).await;
-    figures.swept = sweep(&replicas).await;
+    figures.swept = swept_before.load(Ordering::Relaxed) + sweep(&replicas).await;
     check(&agb, &keys, &innocents, &answers.lock().unwrap(), figures)
 }
 
@@ -169,12 +180,12 @@ fn replica(agb: &Arc<Agb>, keys: &Keys, rng: &mut Rng, lost_percent: u64) -> Rep
 /// A caller: asks, waits for the contexts, and perhaps leaves before that.
 fn call(
     creations: &Creations,
+    begin: Duration,
     rng: &mut Rng,
     answers: Answers,
 ) -> impl Future<Output = ()> + use<> {
     let creations = creations.clone();
     let request_id = ["", "r-1", "r-1", "r-1", "r-2"][rng.usize(..5)].to_owned();
-    let begin = MILLISECOND * rng.u32(..1_500);
     let time = MILLISECOND * rng.u32(300..9_000);
     let patience = if rng.u32(..100) < 15 {
         MILLISECOND * rng.u32(1..1_000)
@@ -265,6 +276,15 @@ async fn with_id(
             Err(Error::Gone) => {}
             Err(_) => return None,
         }
+    }
+}
+
+async fn sweep_often(creations: Creations, swept: Arc<AtomicUsize>) {
+    let mut sweeper = Sweeper::new(creations, Duration::from_mins(1));
+    loop {
+        sleep(100 * MILLISECOND).await;
+        let released = sweeper.round().await.map_or(0, |sweep| sweep.released);
+        swept.fetch_add(released, Ordering::Relaxed);
     }
 }
 
