@@ -93,6 +93,10 @@ impl Attempts {
 
     /// How long to wait before the exchange is tried again; `None` when it is not.
     fn pause(&self, error: &Error, attempts: u32, deadline: Deadline) -> Option<Duration> {
+        if error.is_left_alone() {
+            // Fails fast: AGB was not asked, so nothing was learned either.
+            return None;
+        }
         if !error.is_outage() && !error.is_overload() {
             self.throttle.succeeded();
             return None;

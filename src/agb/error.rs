@@ -216,6 +216,11 @@ impl Error {
         unknown && self.operation.idempotency != Idempotency::Safe
     }
 
+    /// Whether AGB was not asked because it is left alone for a while.
+    pub fn is_left_alone(&self) -> bool {
+        matches!(*self.kind, Kind::LeftAlone { .. })
+    }
+
     /// Whether the gateway itself has too many calls of AGB on its hands.
     pub fn is_busy(&self) -> bool {
         matches!(*self.kind, Kind::Busy { .. })
