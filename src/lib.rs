@@ -9,6 +9,7 @@ pub mod creation;
 pub mod domain;
 pub mod layer;
 pub mod proto;
+pub mod reload;
 pub mod resilience;
 pub mod service;
 pub mod status;

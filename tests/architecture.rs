@@ -10,6 +10,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Each module of the library, and the modules that it may use beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("reload", &[]),
     ("resilience", &["domain"]),
     ("agb", &["domain", "resilience"]),
     ("sync", &["domain", "resilience", "agb"]),
