@@ -12,7 +12,8 @@ use agb_gateway::agb;
 use agb_gateway::config::Config;
 use agb_gateway::domain::{Direction, MountPath, SyncTask};
 use agb_gateway::resilience::{Deadline, Drain};
-use agb_gateway::sync::{Start, Syncs, Upstream};
+use agb_gateway::secret::Keyring;
+use agb_gateway::sync::{Start, Syncs, TokenKeys, Upstream};
 use figment::Figment;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -287,12 +288,11 @@ impl Upstream for Agb {
 fn syncs(agb: &Arc<Agb>) -> Syncs {
     let config = Config::read(&Figment::new(), Some("key".to_owned())).expect("the defaults");
     let drain = Drain::new(config.server.drain_timeout);
-    Syncs::new(
-        agb.clone(),
-        &config.sync.settings,
-        config.sync.token_keys,
-        drain,
-    )
+    let keys = TokenKeys::new(
+        Keyring::of_secret("key", "default"),
+        config.sync.token_lifetime,
+    );
+    Syncs::new(agb.clone(), &config.sync.settings, keys, drain)
 }
 
 /// Random numbers that are the same in every run.

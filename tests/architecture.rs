@@ -10,11 +10,11 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Each module of the library, and the modules that it may use beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("reload", &[]),
+    ("secret", &[]),
     ("resilience", &["domain"]),
-    ("agb", &["domain", "resilience"]),
-    ("sync", &["domain", "resilience", "agb"]),
-    ("creation", &["domain", "resilience", "agb"]),
+    ("agb", &["domain", "resilience", "secret"]),
+    ("sync", &["domain", "resilience", "secret", "agb"]),
+    ("creation", &["domain", "resilience", "secret", "agb"]),
     ("proto", &[]),
     (
         "status",
@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "domain",
             "resilience",
+            "secret",
             "agb",
             "sync",
             "creation",
@@ -32,10 +33,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "status",
         ],
     ),
+    ("listen", &["secret", "resilience"]),
     ("layer", &["domain", "resilience", "proto", "status"]),
     (
         "config",
-        &["domain", "resilience", "agb", "sync", "creation"],
+        &[
+            "domain",
+            "resilience",
+            "secret",
+            "agb",
+            "sync",
+            "creation",
+            "listen",
+        ],
     ),
     ("telemetry", &["config"]),
     (
@@ -50,6 +60,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "status",
             "service",
             "layer",
+            "listen",
+            "secret",
             "config",
             "telemetry",
         ],
@@ -62,18 +74,24 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("figment", &["config", "dev"]),
     (
         "tonic",
-        &["proto", "status", "service", "layer", "app", "main"],
+        &[
+            "proto", "status", "service", "layer", "listen", "app", "main",
+        ],
     ),
     ("tonic_types", &["status", "app"]),
     ("tonic_health", &["app", "main"]),
     ("tonic_reflection", &["app"]),
-    ("tower", &["layer"]),
+    ("tower", &["layer", "listen", "app"]),
+    ("hyper", &["listen"]),
+    ("hyper_util", &["listen"]),
+    ("rustls", &["listen"]),
+    ("tokio_rustls", &["listen"]),
     ("http_body_util", &["layer"]),
     ("prost", &["proto", "status"]),
     ("prost_types", &["proto", "status", "service"]),
     ("serde", &["agb", "sync", "service", "config"]),
     ("serde_json", &["agb", "sync", "service"]),
-    ("secrecy", &["domain", "agb", "service", "config"]),
+    ("secrecy", &["domain", "secret", "agb", "service"]),
     ("agb_emulator", &["main", "dev"]),
 ];
 

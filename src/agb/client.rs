@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::attempts::{Attempts, RetrySettings};
 use super::endpoint::Endpoint;
@@ -18,6 +18,7 @@ use super::gate::{Body, Gate, GateSettings};
 use super::operation::Operation;
 use super::wire::{Call, Envelope, Page};
 use crate::resilience::Deadline;
+use crate::secret::{Reloaded, Secrets};
 
 /// The longest wait that AGB may ask callers for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -27,8 +28,6 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub struct ClientConfig {
     /// Where AGB is.
     pub endpoint: Endpoint,
-    /// The key of the AGB account.
-    pub api_key: SecretString,
     /// How long one call may take, unless it names its own timeout.
     pub request_timeout: Duration,
     /// How long making a connection may take.
@@ -52,7 +51,6 @@ impl ClientConfig {
         use crate::resilience::RetryPolicy;
         Self {
             endpoint: Endpoint::try_new(endpoint).unwrap(),
-            api_key: "hunter2".into(),
             request_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_millis(50),
             pool_idle_timeout: Duration::from_secs(1),
@@ -74,18 +72,56 @@ impl ClientConfig {
     }
 }
 
-/// A client of AGB; cheap to clone, all clones share the connections.
+/// What the clients of all accounts share: connections, bounds, and what is known of AGB's health.
+#[derive(Debug)]
+pub struct Connections {
+    /// For AGB, with an account's key in each request, and without one for sessions' own links and the storage behind presigned
+    /// URLs.
+    pub(super) http: reqwest::Client,
+    pub(super) config: ClientConfig,
+    attempts: Attempts,
+    gate: Gate,
+    /// Those of the storage behind presigned URLs, which can be down while AGB is not.
+    pub(super) storage_attempts: Attempts,
+}
+
+impl Connections {
+    /// No connection yet. The error says what is wrong with the machine's TLS set-up.
+    pub fn try_new(config: ClientConfig) -> Result<Arc<Self>, String> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("agb-gateway/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            // Proxies of the environment are for people's machines; the key must not go there unasked.
+            .no_proxy()
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(config.pool_idle_timeout)
+            .build()
+            .map_err(|error| causes(&error))?;
+        Ok(Arc::new(Self {
+            http,
+            attempts: Attempts::new(&config.retry),
+            gate: Gate::new(&config.gate),
+            storage_attempts: Attempts::new(&config.retry),
+            config,
+        }))
+    }
+}
+
+/// A client of AGB for one account; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Sends the key with every request: for AGB's endpoint alone.
-    http: reqwest::Client,
-    /// Sends no key: for sessions' own links and for the storage behind presigned URLs.
-    pub(super) keyless: reqwest::Client,
-    pub(super) config: ClientConfig,
-    attempts: Arc<Attempts>,
-    gate: Arc<Gate>,
-    /// Those of the storage behind presigned URLs, which can be down while AGB is not.
-    pub(super) storage_attempts: Arc<Attempts>,
+    pub(super) connections: Arc<Connections>,
+    account: Reloaded<Secrets>,
+}
+
+#[cfg(test)]
+impl Client {
+    /// A client for tests that make no call, or one that fails.
+    pub(super) fn sample(endpoint: &str) -> Self {
+        let account = Secrets::one("hunter2".into());
+        let connections = Connections::try_new(ClientConfig::sample(endpoint)).unwrap();
+        Self::new(connections, Reloaded::fixed(account))
+    }
 }
 
 /// What AGB answered.
@@ -100,37 +136,17 @@ pub struct Answer<T> {
 }
 
 impl Client {
-    /// Builds a client. The error says what is wrong with the key or with the machine's TLS set-up.
-    pub fn try_new(config: ClientConfig) -> Result<Self, String> {
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {}", config.api_key.expose_secret()))
-                .map_err(|_| "the API key holds characters that no header may hold".to_owned())?;
-        authorization.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
-        let build = |builder: reqwest::ClientBuilder| {
-            builder
-                .user_agent(concat!("agb-gateway/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                // Proxies of the environment are for people's machines; the key must not go there unasked.
-                .no_proxy()
-                .connect_timeout(config.connect_timeout)
-                .pool_idle_timeout(config.pool_idle_timeout)
-                .build()
-                .map_err(|error| causes(&error))
-        };
-        Ok(Self {
-            http: build(reqwest::Client::builder().default_headers(headers))?,
-            keyless: build(reqwest::Client::builder())?,
-            attempts: Arc::new(Attempts::new(&config.retry)),
-            gate: Arc::new(Gate::new(&config.gate)),
-            storage_attempts: Arc::new(Attempts::new(&config.retry)),
-            config,
-        })
+    /// A client of an account, by its key.
+    pub fn new(connections: Arc<Connections>, account: Reloaded<Secrets>) -> Self {
+        Self {
+            connections,
+            account,
+        }
     }
 
     /// How long one call may take.
     pub fn request_timeout(&self) -> Duration {
-        self.config.request_timeout
+        self.connections.config.request_timeout
     }
 
     /// A refusal that stands within a success. The key is taken out of AGB's words.
@@ -151,7 +167,7 @@ impl Client {
         call: &C,
         deadline: Deadline,
     ) -> Result<Answer<C::Data>, Error> {
-        self.call_within(call, self.config.request_timeout, deadline)
+        self.call_within(call, self.connections.config.request_timeout, deadline)
             .await
     }
 
@@ -162,8 +178,12 @@ impl Client {
         duration: Duration,
         deadline: Deadline,
     ) -> Result<Answer<C::Data>, Error> {
-        self.call_within(call, self.config.request_timeout + duration, deadline)
-            .await
+        self.call_within(
+            call,
+            self.connections.config.request_timeout + duration,
+            deadline,
+        )
+        .await
     }
 
     async fn call_within<C: Call>(
@@ -173,9 +193,21 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
-        let exchange = || bounded(operation, request_timeout, deadline, self.exchange(call));
+        let exchange = || {
+            bounded(
+                operation,
+                request_timeout,
+                deadline,
+                self.exchange_with_key(call),
+            )
+        };
         // On the heap: every service's future holds some of these.
-        let result = Box::pin(self.attempts.make(operation, deadline, exchange)).await;
+        let result = Box::pin(
+            self.connections
+                .attempts
+                .make(operation, deadline, exchange),
+        )
+        .await;
         match &result {
             Ok(answer) => {
                 tracing::debug!(
@@ -189,11 +221,30 @@ impl Client {
         result
     }
 
-    async fn exchange<C: Call>(&self, call: &C) -> Result<Answer<C::Data>, Error> {
+    /// With another key when AGB does not know this one, and its file holds another by now. AGB has done nothing then.
+    async fn exchange_with_key<C: Call>(&self, call: &C) -> Result<Answer<C::Data>, Error> {
+        let begin = Instant::now();
+        let account = self.account.current();
+        let result = self.exchange(call, &account).await;
+        if !result.as_ref().is_err_and(Error::is_key_rejected) {
+            return result;
+        }
+        let refreshed = self.account.refreshed(begin).await;
+        if refreshed.first().expose_secret() == account.first().expose_secret() {
+            return result;
+        }
+        self.exchange(call, &refreshed).await
+    }
+
+    async fn exchange<C: Call>(
+        &self,
+        call: &C,
+        account: &Secrets,
+    ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
-        let _turn = self.gate.turn(operation).await?;
+        let _turn = self.connections.gate.turn(operation).await?;
         let response = self
-            .request(operation, call)?
+            .request(operation, call, account)?
             .send()
             .await
             .map_err(|error| transport_error(operation, &error))?;
@@ -207,10 +258,15 @@ impl Client {
         &self,
         operation: &'static Operation,
         call: &C,
+        account: &Secrets,
     ) -> Result<RequestBuilder, Error> {
         let (query, body) = parameters(operation, call)?;
-        let url = self.config.endpoint.url(operation.path, &query);
-        let request = self.http.request(operation.method.clone(), url);
+        let url = self.connections.config.endpoint.url(operation.path, &query);
+        let request = self
+            .connections
+            .http
+            .request(operation.method.clone(), url)
+            .header(header::AUTHORIZATION, authorization(operation, account)?);
         Ok(if operation.method == Method::POST {
             request.json(&body)
         } else {
@@ -224,7 +280,7 @@ impl Client {
         operation: &'static Operation,
         mut response: Response,
     ) -> Result<Body, Error> {
-        let limit = self.config.max_response_bytes;
+        let limit = self.connections.config.max_response_bytes;
         let too_large = || Error::new(operation, Kind::TooLarge { limit });
         let announced = response.content_length().unwrap_or_default();
         if usize::try_from(announced).map_or(true, |announced| announced > limit) {
@@ -239,7 +295,7 @@ impl Client {
             if body.len() + chunk.len() > limit {
                 return Err(too_large());
             }
-            body.push(&chunk, &self.gate).await;
+            body.push(&chunk, &self.connections.gate).await;
         }
         Ok(body)
     }
@@ -334,7 +390,7 @@ impl Client {
 
     /// AGB's messages go to callers; one that repeats the key must not.
     fn without_key(&self, message: &str) -> String {
-        message.replace(self.config.api_key.expose_secret(), "[key]")
+        self.account.current().taken_out_of(message)
     }
 }
 
@@ -373,6 +429,17 @@ pub(super) fn not_redirected(
 pub(super) fn header_text(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
+}
+
+/// The header with the key in use. It marks itself as a secret.
+fn authorization(operation: &'static Operation, account: &Secrets) -> Result<HeaderValue, Error> {
+    let bearer = format!("Bearer {}", account.first().expose_secret());
+    let mut authorization = HeaderValue::try_from(bearer).map_err(|_| {
+        let rule = "the API key holds characters that no header may hold";
+        Error::malformed(operation, "", rule.to_owned())
+    })?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
 }
 
 /// Names and values, as text.
@@ -468,13 +535,15 @@ mod tests {
         pairs.iter().map(owned).collect()
     }
 
-    fn client(endpoint: &str) -> Client {
-        Client::try_new(ClientConfig::sample(endpoint)).unwrap()
-    }
-
-    #[test]
-    fn the_key_is_not_printed_with_the_client_s_headers() {
-        let printed = format!("{:?}", client("https://agb"));
+    #[tokio::test]
+    async fn the_key_is_not_printed_with_the_client_or_its_requests() {
+        let client = Client::sample("https://agb");
+        let printed = format!("{client:?}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+        let call = super::super::wire::GetSession { session_id: "s" };
+        let operation = <super::super::wire::GetSession<'_> as Call>::OPERATION;
+        let request = client.request(operation, &call, &client.account.current());
+        let printed = format!("{:?}", request.unwrap());
         assert!(printed.contains("Sensitive"), "{printed}");
         assert!(!printed.contains("hunter2"), "{printed}");
     }
@@ -483,7 +552,7 @@ mod tests {
     async fn a_connection_that_does_not_come_about_in_time_was_not_sent() {
         // It takes the connection, and never says a word of TLS.
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = client(&format!("https://{}", silent.local_addr().unwrap()));
+        let client = Client::sample(&format!("https://{}", silent.local_addr().unwrap()));
         let call = super::super::wire::GetSession { session_id: "s" };
         let deadline = Deadline::after(Duration::from_mins(1));
         let error = client.call(&call, deadline).await.unwrap_err();

@@ -151,6 +151,12 @@ impl Error {
             .is_some_and(|refusal| matches!(refusal.http_status, 401 | 403))
     }
 
+    /// Whether AGB does not know the key. It has done nothing then.
+    pub fn is_key_rejected(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| refusal.http_status == 401)
+    }
+
     /// Whether the caller's deadline came first.
     pub fn is_deadline(&self) -> bool {
         matches!(*self.kind, Kind::Deadline)

@@ -14,7 +14,7 @@ mod tools;
 pub mod wire;
 
 pub use attempts::RetrySettings;
-pub use client::{Answer, Client, ClientConfig, without_values};
+pub use client::{Answer, Client, ClientConfig, Connections, without_values};
 pub use endpoint::Endpoint;
 pub use error::{Error, Refusal};
 pub use gate::GateSettings;

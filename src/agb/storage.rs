@@ -35,13 +35,17 @@ impl Client {
         deadline: Deadline,
     ) -> Result<(), Error> {
         let body = Body::wrap_stream(pieces);
-        let mut request = self.keyless.put(url.expose_secret()).body(body);
+        let mut request = self.connections.http.put(url.expose_secret()).body(body);
         if let Some(size) = size {
             request = request.header(header::CONTENT_LENGTH, size);
         }
         // The pieces come from the caller, once: a second attempt would have nothing to send.
         let sending = sent(&PUT_FILE, request, deadline);
-        let response = self.storage_attempts.once(&PUT_FILE, sending).await;
+        let response = self
+            .connections
+            .storage_attempts
+            .once(&PUT_FILE, sending)
+            .await;
         response.map(drop)
     }
 
@@ -52,11 +56,12 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Download, Error> {
         let exchange = || {
-            let request = self.keyless.get(url.expose_secret());
+            let request = self.connections.http.get(url.expose_secret());
             sent(&GET_FILE, request, deadline)
         };
         Ok(Download {
             response: self
+                .connections
                 .storage_attempts
                 .make(&GET_FILE, deadline, exchange)
                 .await?,

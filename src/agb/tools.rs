@@ -147,7 +147,7 @@ impl Tools {
     /// Whether a session's token may be sent there: the endpoint's own host or an allowed domain, and not in plain text unless
     /// the endpoint is so too.
     fn is_allowed(&self, link: &Url) -> bool {
-        let config = &self.client.config;
+        let config = &self.client.connections.config;
         let Some(host) = link.host_str() else {
             return false;
         };
@@ -180,7 +180,8 @@ impl Tools {
         header.set_sensitive(true);
         let request = self
             .client
-            .keyless
+            .connections
+            .http
             .post(url)
             .header(TOKEN_HEADER, header)
             .header(header::ACCEPT, "application/json")
@@ -208,7 +209,7 @@ impl Tools {
                 Error::malformed(operation, request_id.as_str(), detail)
             })
         };
-        let timeout = self.client.config.request_timeout + call.duration;
+        let timeout = self.client.connections.config.request_timeout + call.duration;
         let data = bounded(operation, timeout, deadline, exchange).await?;
         Ok(Answer {
             data,
@@ -220,12 +221,10 @@ impl Tools {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ClientConfig;
     use super::*;
 
     fn allowed(endpoint: &str, link: &str) -> bool {
-        let client = Client::try_new(ClientConfig::sample(endpoint));
-        Tools::new(client.unwrap()).is_allowed(&Url::parse(link).unwrap())
+        Tools::new(Client::sample(endpoint)).is_allowed(&Url::parse(link).unwrap())
     }
 
     #[test]

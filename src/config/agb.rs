@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
+use super::API_KEY_VARIABLE;
 use super::reader::Reader;
-use super::{API_KEY_VARIABLE, read_file};
 use crate::agb::{ClientConfig, Endpoint, GateSettings, RetrySettings};
 use crate::resilience::RetryPolicy;
+use crate::secret::AccountKey;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -35,6 +34,8 @@ pub struct AgbConfig {
     /// Bounds: `agb.max_concurrent_requests`, 1 to 100,000, default 512; `agb.max_queued_requests`, which wait for their turn, 0
     /// to 1,000,000, default 4096; `agb.max_long_answers` of more than 1 MiB held at once, 1 to 10,000, default 8.
     pub client: ClientConfig,
+    /// The key of the default tenant's account.
+    pub account: AccountKey,
 }
 
 impl AgbConfig {
@@ -44,7 +45,7 @@ impl AgbConfig {
             "https://sdk-api.agb.cloud",
             Endpoint::try_new,
         );
-        let api_key = read_key(reader, api_key);
+        let account = read_key(reader, api_key);
         let request_timeout = reader.duration("agb.request_timeout", "60s", SECOND..=HOUR);
         let connect_timeout = reader.duration(
             "agb.connect_timeout",
@@ -61,12 +62,12 @@ impl AgbConfig {
         let retry = read_retry(reader);
         let gate = read_gate(reader);
         Some(Self {
+            account: account?,
             client: ClientConfig {
                 retry: retry?,
                 gate: gate?,
                 session_link_domains,
                 endpoint: endpoint?,
-                api_key: api_key?,
                 request_timeout: request_timeout?,
                 connect_timeout: connect_timeout?,
                 pool_idle_timeout: pool_idle_timeout?,
@@ -106,11 +107,11 @@ fn read_gate(reader: &mut Reader<'_>) -> Option<GateSettings> {
     })
 }
 
-fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<SecretString> {
+fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<AccountKey> {
     let file: Option<PathBuf> = reader.optional(KEY_SETTING);
     let (setting, key) = match (variable, file) {
-        (Some(key), None) => (API_KEY_VARIABLE, Ok(key)),
-        (None, Some(file)) => (KEY_SETTING, read_file(&file)),
+        (Some(key), None) => (API_KEY_VARIABLE, AccountKey::try_new(key)),
+        (None, Some(file)) => (KEY_SETTING, AccountKey::in_file(&file)),
         (Some(_), Some(_)) => (
             KEY_SETTING,
             Err(format!("must not be set together with {API_KEY_VARIABLE}")),
@@ -122,21 +123,11 @@ fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<SecretS
             )),
         ),
     };
-    match key.and_then(check_key) {
+    match key {
         Ok(key) => Some(key),
         Err(rule) => {
             reader.problem(setting, rule);
             None
         }
     }
-}
-
-fn check_key(key: String) -> Result<SecretString, String> {
-    if key.is_empty() {
-        return Err("the key is empty".to_owned());
-    }
-    if key.chars().any(|char| !char.is_ascii_graphic()) {
-        return Err("the key must not hold white space or characters beyond ASCII".to_owned());
-    }
-    Ok(key.into())
 }

@@ -9,6 +9,7 @@ mod log;
 mod mapping;
 mod presets;
 mod reader;
+mod secrets;
 mod server;
 mod session;
 mod sync;
@@ -23,6 +24,7 @@ pub use agb::AgbConfig;
 pub use log::{LogConfig, LogFormat};
 pub use mapping::MappingConfig;
 pub use reader::{Problem, Problems};
+pub use secrets::SecretsConfig;
 pub use server::ServerConfig;
 pub use session::SessionConfig;
 pub use sync::SyncConfig;
@@ -46,6 +48,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How sessions are created, and found when nobody has them.
     pub session: SessionConfig,
+    /// What the gateway signs with, and how soon changed files are seen.
+    pub secrets: SecretsConfig,
     /// How mappings are inspected and verified.
     pub mapping: MappingConfig,
     /// How much callers may ask for.
@@ -89,22 +93,23 @@ impl Config {
         let mut reader = Reader::new(&figment);
         let server = ServerConfig::read(&mut reader);
         let agb = AgbConfig::read(&mut reader, api_key);
-        let account_key = agb.as_ref().map(|agb| &agb.client.api_key);
-        let sync = SyncConfig::read(&mut reader, account_key);
+        let sync = SyncConfig::read(&mut reader);
         let pace = sync.as_ref().map(|sync| sync.settings.pace);
-        let session = SessionConfig::read(&mut reader, account_key, pace);
+        let session = SessionConfig::read(&mut reader, pace);
+        let secrets = SecretsConfig::read(&mut reader);
         let mapping = MappingConfig::read(&mut reader);
         let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, session, mapping, limits, log) {
+        match (server, agb, sync, session, secrets, mapping, limits, log) {
             (
                 Some(server),
                 Some(agb),
                 Some(sync),
                 Some(session),
+                Some(secrets),
                 Some(mapping),
                 Some(limits),
                 Some(log),
@@ -113,6 +118,7 @@ impl Config {
                 agb,
                 sync,
                 session,
+                secrets,
                 mapping,
                 limits,
                 presets,
@@ -121,13 +127,6 @@ impl Config {
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }
-}
-
-/// The text of a file that holds a secret, without the end of its last line.
-fn read_file(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("could not read {}: {error}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Whether Kubernetes has put this variable there: it does so for a Service that is named `agb-gateway`.

@@ -1,14 +1,18 @@
 //! Section `server`: the listening side.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Reader;
+use crate::listen::{ClientCertificates, ConnectionSettings, TlsFiles};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const MIB: i64 = 1 << 20;
+const CLIENTS: &str = "server.tls_client_certificates";
+const CERTIFICATE: &str = "server.tls_certificate_file";
 
 /// The listening side.
 #[derive(Clone, Debug)]
@@ -24,15 +28,21 @@ pub struct ServerConfig {
     pub deadline_reserve: Duration,
     /// How long calls may go on after SIGTERM: 0 to 1 day. Default: 30 s.
     pub drain_timeout: Duration,
-    /// How long a connection lives before it is told to go elsewhere, 10 s to 1 day; up to a tenth of it is added or taken, anew
-    /// by each replica. Default: 30 min.
-    pub connection_age: Duration,
-    /// After how much silence a connection is asked whether it is still there: 1 s to 1 h. Default: 1 min.
-    pub keepalive_interval: Duration,
-    /// How long it may take to say so: 1 s to 1 h. Default: 20 s.
-    pub keepalive_timeout: Duration,
-    /// How many calls one connection may have at once: 1 to 1,000,000. Further ones wait in the client. Default: 1000.
-    pub max_streams_per_connection: usize,
+    /// The bounds of connections. `server.max_connections`, 1 to 1,000,000, default 20,000, of which
+    /// `server.max_connections_per_address`, 1 to 1,000,000, default 2,000, may come from one address; further ones are closed.
+    /// `server.handshake_timeout`: how long the TLS handshake may take, and then HTTP/2's greeting, 100 ms to 1 min, default 10 s.
+    /// `server.connection_age`: how long a connection lives before it is told to go elsewhere, give or take a tenth, 10 s to 1 day,
+    /// default 30 min; calls may go on for `server.max_deadline` after that. `server.keepalive_interval`: after how much silence it
+    /// is asked whether it is still there, 1 s to 1 h, default 1 min, and `server.keepalive_timeout`: how long it may take to say
+    /// so, 1 s to 1 h, default 20 s. `server.max_streams_per_connection`: how many calls it may have at once, 1 to 1,000,000,
+    /// default 1,000; further ones wait in the client. `server.max_header_bytes` of a request, as HTTP/2 counts them, 1 KiB to
+    /// 1 MiB, default 16 KiB. `server.max_control_frames_per_second`: how many frames that carry no data (pings, settings, resets
+    /// of calls) it may send, in bursts of up to ten seconds' worth, 10 to 1,000,000, default 1,000; one that sends more is closed.
+    pub connections: ConnectionSettings,
+    /// TLS, where there is any: PEM files. `server.tls_certificate_file`: the chain, the server's own first.
+    /// `server.tls_key_file`: its private key. `server.tls_client_ca_file`: who may have signed certificates of clients, and
+    /// `server.tls_client_certificates`: whether they are `required`, the default, or `optional`.
+    pub tls: Option<TlsFiles>,
     /// How many calls there may be at once; further ones are refused. 1 to 10,000,000. Default: 100,000.
     pub max_concurrent_calls: usize,
     /// The longest message that is read, in bytes: 1 KiB to 1 GiB. Default: 4 MiB.
@@ -54,15 +64,12 @@ impl ServerConfig {
             Duration::ZERO..=10 * SECOND,
         );
         let drain_timeout = reader.duration("server.drain_timeout", "30s", Duration::ZERO..=DAY);
-        let connection_age = reader.duration("server.connection_age", "30m", 10 * SECOND..=DAY);
-        let keepalive_interval = reader.duration("server.keepalive_interval", "1m", SECOND..=HOUR);
-        let keepalive_timeout = reader.duration("server.keepalive_timeout", "20s", SECOND..=HOUR);
-        let max_streams_per_connection =
-            reader.number("server.max_streams_per_connection", 1000, 1..=1_000_000);
         let max_concurrent_calls =
             reader.number("server.max_concurrent_calls", 100_000, 1..=10_000_000);
         let max_message_bytes =
             reader.number("server.max_message_bytes", 4 * MIB, 1024..=1024 * MIB);
+        let connections = read_connections(reader, max_deadline);
+        let tls = read_tls(reader);
         let (max_deadline, default_deadline) = (max_deadline?, default_deadline?);
         if default_deadline > max_deadline {
             reader.problem(
@@ -76,12 +83,90 @@ impl ServerConfig {
             default_deadline,
             deadline_reserve: deadline_reserve?,
             drain_timeout: drain_timeout?,
-            connection_age: connection_age?,
-            keepalive_interval: keepalive_interval?,
-            keepalive_timeout: keepalive_timeout?,
-            max_streams_per_connection: max_streams_per_connection?,
+            connections: connections?,
+            tls: tls?,
             max_concurrent_calls: max_concurrent_calls?,
             max_message_bytes: max_message_bytes?,
         })
+    }
+}
+
+fn read_connections(
+    reader: &mut Reader<'_>,
+    age_grace: Option<Duration>,
+) -> Option<ConnectionSettings> {
+    let max_connections = reader.number("server.max_connections", 20_000, 1..=1_000_000);
+    let max_connections_per_address =
+        reader.number("server.max_connections_per_address", 2_000, 1..=1_000_000);
+    let handshake_timeout =
+        reader.duration("server.handshake_timeout", "10s", SECOND / 10..=60 * SECOND);
+    let age = reader.duration("server.connection_age", "30m", 10 * SECOND..=DAY);
+    let keepalive_interval = reader.duration("server.keepalive_interval", "1m", SECOND..=HOUR);
+    let keepalive_timeout = reader.duration("server.keepalive_timeout", "20s", SECOND..=HOUR);
+    let max_streams = reader.number("server.max_streams_per_connection", 1000, 1..=1_000_000);
+    let max_header_bytes = reader.number("server.max_header_bytes", 16 * 1024, 1024..=MIB);
+    let max_control_frames_per_second = reader.number(
+        "server.max_control_frames_per_second",
+        1_000,
+        10..=1_000_000,
+    );
+    Some(ConnectionSettings {
+        max_connections: max_connections?,
+        max_connections_per_address: max_connections_per_address?,
+        handshake_timeout: handshake_timeout?,
+        age: age?,
+        age_grace: age_grace?,
+        keepalive_interval: keepalive_interval?,
+        keepalive_timeout: keepalive_timeout?,
+        max_streams: u32::try_from(max_streams?).ok()?,
+        max_header_bytes: u32::try_from(max_header_bytes?).ok()?,
+        max_control_frames_per_second: u32::try_from(max_control_frames_per_second?).ok()?,
+    })
+}
+
+/// The outer `None`: something is wrong.
+#[allow(clippy::option_option)]
+fn read_tls(reader: &mut Reader<'_>) -> Option<Option<TlsFiles>> {
+    let certificate: Option<PathBuf> = reader.optional(CERTIFICATE);
+    let key: Option<PathBuf> = reader.optional("server.tls_key_file");
+    let client_ca: Option<PathBuf> = reader.optional("server.tls_client_ca_file");
+    let clients = reader.parsed(CLIENTS, "required", |text| match text {
+        "required" => Ok(ClientCertificates::Required),
+        "optional" => Ok(ClientCertificates::Optional),
+        other => Err(format!(
+            "must be \"required\" or \"optional\", got {other:?}"
+        )),
+    })?;
+    if client_ca.is_none() && reader.optional::<String>(CLIENTS).is_some() {
+        // Who sets it believes that clients' certificates are checked.
+        reader.problem(CLIENTS, "needs server.tls_client_ca_file");
+    }
+    let files = match (certificate, key) {
+        (None, None) if client_ca.is_none() => return Some(None),
+        (Some(certificate), Some(key)) => TlsFiles {
+            certificate,
+            key,
+            client_ca: client_ca.map(|file| (file, clients)),
+        },
+        _ => {
+            let rule = "must be set together with server.tls_key_file, and before server.tls_client_ca_file";
+            reader.problem(CERTIFICATE, rule);
+            return None;
+        }
+    };
+    let contents: Result<Vec<Vec<u8>>, String> = files
+        .paths()
+        .iter()
+        .map(|path| {
+            let content = std::fs::read(path);
+            content.map_err(|error| format!("could not read {}: {error}", path.display()))
+        })
+        .collect();
+    match contents.and_then(|contents| files.make(&contents)) {
+        Ok(_tls) => Some(Some(files)),
+        Err(rule) => {
+            reader.problem(CERTIFICATE, rule);
+            None
+        }
     }
 }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
-
 use super::reader::Reader;
-use crate::creation::{Keys, Settings, Timing};
+use crate::creation::{Settings, Timing};
 use crate::resilience::Pace;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,16 +21,10 @@ pub struct SessionConfig {
     pub settings: Settings,
     /// `session.sweep_interval`: how long between two sweeps, give or take a quarter, up to 1 h, default 1 min; 0: no sweeps.
     pub sweep_interval: Duration,
-    /// Derived from the key of the AGB account, which all replicas share.
-    pub keys: Keys,
 }
 
 impl SessionConfig {
-    pub(super) fn read(
-        reader: &mut Reader<'_>,
-        account_key: Option<&SecretString>,
-        pace: Option<Pace>,
-    ) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>, pace: Option<Pace>) -> Option<Self> {
         let lease = reader.duration("session.creation_lease", "60s", SECOND..=10 * MINUTE);
         let margin = reader.duration("session.expiry_margin", "2m", Duration::ZERO..=HOUR);
         let clock_skew = reader.duration("session.clock_skew", "5s", Duration::ZERO..=5 * MINUTE);
@@ -65,7 +57,6 @@ impl SessionConfig {
                 pace: pace?,
             },
             sweep_interval: sweep_interval?,
-            keys: Keys::derived_from(account_key?.expose_secret().as_bytes()),
         })
     }
 }

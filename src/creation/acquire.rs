@@ -20,8 +20,8 @@ const LOOKING: &str = "looking for the session of the request_id";
 pub(super) struct Acquiring {
     creations: Creations,
     request: Request,
-    /// What stands for the `request_id` in labels.
-    key: String,
+    /// What may stand for the `request_id` in labels; the first one is what this call writes. There is always one.
+    keys: Vec<String>,
     deadline: Deadline,
     /// The candidate that this call has created.
     own: Option<Own>,
@@ -36,16 +36,12 @@ struct Own {
 }
 
 impl Acquiring {
-    pub(super) fn new(
-        creations: Creations,
-        request: Request,
-        key: String,
-        deadline: Deadline,
-    ) -> Self {
+    pub(super) fn new(creations: Creations, request: Request, deadline: Deadline) -> Self {
+        let keys = creations.keys.requests(&request.request_id);
         Self {
             creations,
             request,
-            key,
+            keys,
             deadline,
             own: None,
             attempts: Vec::new(),
@@ -92,21 +88,23 @@ impl Acquiring {
 
     /// All sessions of the `request_id` that are provably a gateway's.
     async fn look(&mut self) -> Result<Vec<Seen>, Error> {
-        let labels = Stamp::of_request(&self.key);
         let upstream = std::sync::Arc::clone(&self.creations.upstream);
         let mut seen = Vec::new();
-        let mut token = None;
-        for _ in 0..MAX_PAGES {
-            let page = upstream
-                .list(&labels, token.as_deref(), self.deadline)
-                .await;
-            let page = page.map_err(failed(LOOKING))?;
-            for session_id in page.session_ids {
-                seen.extend(self.read(session_id).await?);
-            }
-            token = page.next_token;
-            if token.is_none() {
-                break;
+        for key in self.keys.clone() {
+            let labels = Stamp::of_request(&key);
+            let mut token = None;
+            for _ in 0..MAX_PAGES {
+                let page = upstream
+                    .list(&labels, token.as_deref(), self.deadline)
+                    .await;
+                let page = page.map_err(failed(LOOKING))?;
+                for session_id in page.session_ids {
+                    seen.extend(self.read(session_id).await?);
+                }
+                token = page.next_token;
+                if token.is_none() {
+                    break;
+                }
             }
         }
         Ok(seen)
@@ -135,7 +133,7 @@ impl Acquiring {
         // The list is AGB's; what is not of this id in truth is nothing to us.
         let stamp = stamp.filter(|stamp| {
             let claim = stamp.claim.as_ref();
-            claim.is_some_and(|claim| claim.request == self.key)
+            claim.is_some_and(|claim| self.keys.contains(&claim.request))
         });
         let Some(stamp) = stamp else {
             return Ok(None);
@@ -175,7 +173,7 @@ impl Acquiring {
                 .creations
                 .expiry(self.deadline.remaining().max(settings.creation_lease)),
             claim: Some(Claim {
-                request: self.key.clone(),
+                request: self.keys[0].clone(),
                 parameters: self.request.parameters.clone(),
                 lease: now + millis(settings.creation_lease),
             }),

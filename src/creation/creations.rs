@@ -112,7 +112,7 @@ pub struct Creations {
     pub(super) clock: Clock,
     /// What goes on after its callers have gone.
     tasks: TaskTracker,
-    /// Calls under way by what stands for their `request_id`.
+    /// Calls under way by their `request_id`.
     flights: Arc<Mutex<HashMap<String, Weak<Flight>>>>,
 }
 
@@ -188,7 +188,7 @@ impl Creations {
     }
 
     fn join(&self, request: &Request, deadline: Deadline) -> Result<Arc<Flight>, Error> {
-        let key = self.keys.request(&request.request_id);
+        let key = request.request_id.clone();
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let running = flights.get(&key).and_then(Weak::upgrade);
         if let Some(flight) = running.filter(|flight| flight.may_be_joined()) {
@@ -207,13 +207,13 @@ impl Creations {
         if flights.len() >= MANY_FLIGHTS {
             flights.retain(|_, flight| flight.strong_count() > 0);
         }
-        flights.insert(key.clone(), Arc::downgrade(&flight));
+        flights.insert(key, Arc::downgrade(&flight));
         drop(flights);
         // It has at least the time that a creation takes: so what it has begun is found by whoever asks again.
         let time = deadline
             .remaining()
             .max(self.settings.creation_lease + 2 * self.settings.timing.settle);
-        let acquiring = Acquiring::new(self.clone(), request.clone(), key, Deadline::after(time));
+        let acquiring = Acquiring::new(self.clone(), request.clone(), Deadline::after(time));
         let leader = Arc::clone(&flight);
         self.spawn(async move {
             let result = acquiring.run(&leader).await;

@@ -1,14 +1,13 @@
 //! The gateway's own labels of a session, and the proof that a gateway of this AGB account wrote them.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::upstream::LabelMap;
 use crate::domain::RESERVED_LABEL_PREFIX;
+use crate::secret::Keyring;
 
 const ATTEMPT: &str = "agb-gateway/attempt";
 const STATE: &str = "agb-gateway/state";
@@ -19,8 +18,7 @@ const PARAMETERS: &str = "agb-gateway/params";
 const LEASE: &str = "agb-gateway/lease";
 const PROOF: &str = "agb-gateway/proof";
 
-/// Keeps the derived key apart from all others that may be derived from the same secret.
-const PURPOSE: &[u8] = b"agb-gateway session labels";
+const PURPOSE: &str = "session labels";
 /// How much of a hash tells a parameter's value: 48 bits.
 const PARAMETER_BYTES: usize = 6;
 
@@ -67,48 +65,40 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters(String);
 
-/// The key of proofs.
-#[derive(Clone)]
-pub struct Keys(Hmac<Sha256>);
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Keys")
-    }
-}
+/// The keys of proofs: the first one proves, all are accepted.
+#[derive(Clone, Debug)]
+pub struct Keys(Keyring);
 
 impl Keys {
-    /// A key that is derived from a secret which all replicas share.
-    pub fn derived_from(secret: &[u8]) -> Self {
-        let derived = keyed(secret).chain_update(PURPOSE).finalize().into_bytes();
-        Self(keyed(&derived))
+    /// Keys that all replicas share.
+    pub fn new(keyring: Keyring) -> Self {
+        Self(keyring)
     }
 
-    /// What stands for a `request_id` in labels: nobody can tell the id from it.
-    pub fn request(&self, request_id: &str) -> String {
-        self.mac([("request", request_id)].into_iter())
+    /// What may stand for a `request_id` in labels, what is to be written first: nobody can tell the id from it.
+    pub fn requests(&self, request_id: &str) -> Vec<String> {
+        let keys = self.0.keys(PURPOSE).into_iter();
+        keys.map(|key| mac(key, [("request", request_id)].into_iter()))
+            .collect()
     }
 
-    fn mac<'a>(&self, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-        let mut mac = self.0.clone();
-        for text in pairs.flat_map(|(key, value)| [key, value]) {
-            mac.update(&(text.len() as u64).to_be_bytes());
-            mac.update(text.as_bytes());
-        }
-        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-    }
-
-    /// The proof of labels: over all of the gateway's own but the proof itself.
-    fn proof(&self, labels: &LabelMap) -> String {
+    /// The proofs of labels: over all of the gateway's own but the proof itself.
+    fn proofs(&self, labels: &LabelMap) -> Vec<String> {
         let own = labels
             .iter()
-            .filter(|(key, _)| key.starts_with(RESERVED_LABEL_PREFIX) && *key != PROOF);
-        self.mac(own.map(|(key, value)| (key.as_str(), value.as_str())))
+            .filter(|(key, _)| key.starts_with(RESERVED_LABEL_PREFIX) && *key != PROOF)
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        let keys = self.0.keys(PURPOSE).into_iter();
+        keys.map(|key| mac(key, own.clone())).collect()
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("an HMAC takes a key of any length")
+fn mac<'a>(mut mac: Hmac<Sha256>, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    for text in pairs.flat_map(|(key, value)| [key, value]) {
+        mac.update(&(text.len() as u64).to_be_bytes());
+        mac.update(text.as_bytes());
+    }
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
 }
 
 impl Stamp {
@@ -145,8 +135,8 @@ impl Stamp {
             put(PARAMETERS, claim.parameters.0.clone());
             put(LEASE, claim.lease.to_string());
         }
-        let proof = keys.proof(&labels);
-        labels.insert(PROOF.to_owned(), proof);
+        let proof = keys.proofs(&labels).into_iter().next();
+        labels.extend(proof.map(|proof| (PROOF.to_owned(), proof)));
         labels
     }
 
@@ -154,7 +144,8 @@ impl Stamp {
     pub fn read(labels: &LabelMap, keys: &Keys) -> Option<Self> {
         let text = |key: &str| labels.get(key).map(String::as_str);
         let time = |key: &str| text(key)?.parse().ok();
-        if text(PROOF)? != keys.proof(labels) {
+        let proof = text(PROOF)?;
+        if !keys.proofs(labels).iter().any(|expected| expected == proof) {
             return None;
         }
         let claim = match text(REQUEST) {
@@ -246,6 +237,10 @@ fn short(name: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn keys_of(secret: &str) -> Keys {
+        Keys::new(Keyring::of_secret(secret, "default"))
+    }
+
     fn stamp() -> Stamp {
         Stamp {
             attempt: "a-1".to_owned(),
@@ -272,9 +267,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_by_every_replica_of_the_account() {
-        let keys = Keys::derived_from(b"account key");
+        let keys = keys_of("account key");
         let labels = stamp().write(&callers(), &keys);
-        let replica = Keys::derived_from(b"account key");
+        let replica = keys_of("account key");
         assert_eq!(Stamp::read(&labels, &replica), Some(stamp()));
         assert_eq!(labels["team"], "blue");
         let plain = Stamp {
@@ -285,16 +280,13 @@ mod tests {
             Stamp::read(&plain.write(&callers(), &keys), &keys),
             Some(plain)
         );
-        assert_eq!(
-            Stamp::read(&labels, &Keys::derived_from(b"another key")),
-            None
-        );
+        assert_eq!(Stamp::read(&labels, &keys_of("another key")), None);
         assert_eq!(Stamp::read(&callers(), &keys), None);
     }
 
     #[test]
     fn no_label_of_the_gateway_s_own_can_be_changed_left_out_or_added_and_the_caller_s_can() {
-        let keys = Keys::derived_from(b"account key");
+        let keys = keys_of("account key");
         let labels = stamp().write(&callers(), &keys);
         for key in labels.keys().filter(|key| key.starts_with("agb-gateway/")) {
             let mut changed = labels.clone();
@@ -313,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_gateway_s_labels_are_as_short_as_callers_have_to_be() {
-        let keys = Keys::derived_from(b"account key");
+        let keys = keys_of("account key");
         let fields = [
             "image_id",
             "labels",
@@ -325,7 +317,7 @@ mod tests {
         let fields = fields.map(|name| (name, "x".repeat(1_000)));
         let mut stamp = stamp();
         stamp.claim.as_mut().unwrap().parameters = Parameters::new(&fields);
-        stamp.claim.as_mut().unwrap().request = keys.request(&"x".repeat(1_000));
+        stamp.claim.as_mut().unwrap().request = keys.requests(&"x".repeat(1_000)).remove(0);
         let labels = stamp.write(&LabelMap::new(), &keys);
         assert_eq!(labels.len(), 8);
         for (key, value) in labels {

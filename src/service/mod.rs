@@ -29,6 +29,7 @@ use background::Background;
 
 pub use context::ContextService;
 pub use mapping_policy::MappingPolicyService;
+pub use page_token::PageTokens;
 pub use session::SessionService;
 pub use sync::SyncService;
 pub use sync_policy::SyncPolicyService;
@@ -50,6 +51,8 @@ pub struct Backend {
     pub pace: Pace,
     /// How many files and folders of a context one call looks at.
     pub max_walk_entries: usize,
+    /// Writes and reads page tokens.
+    pub page_tokens: PageTokens,
     /// How much callers may ask for.
     pub limits: Limits,
     /// The presets of the configuration, by name.

@@ -1,44 +1,64 @@
-//! Page tokens: AGB's token of the next page, bound to the list that it belongs to.
+//! Page tokens: AGB's token of the next page, bound to the list and the tenant that it belongs to.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 
 use crate::domain::{Limit, PageSizes};
+use crate::secret::Keyring;
 
-#[derive(Serialize, Deserialize)]
-struct Written {
-    /// Which list, with all its filters.
-    list: String,
-    agb: String,
+const PURPOSE: &str = "page token";
+/// Half of an HMAC-SHA256 is more than anyone can guess.
+const MAC_BYTES: usize = 16;
+
+/// Writes and reads page tokens.
+#[derive(Clone, Debug)]
+pub struct PageTokens(Keyring);
+
+impl PageTokens {
+    /// Page tokens of the tenant whose keys these are.
+    pub fn new(keyring: Keyring) -> Self {
+        Self(keyring)
+    }
+
+    /// Writes AGB's token down; empty for the last page. `list` names the list with all its filters.
+    pub(super) fn write(&self, list: &str, agb_token: &str) -> String {
+        let Some(key) = self.0.keys(PURPOSE).into_iter().next() else {
+            return String::new();
+        };
+        if agb_token.is_empty() {
+            return String::new();
+        }
+        let mac = tagged(key, list, agb_token.as_bytes()).finalize();
+        let mac = &mac.into_bytes()[..MAC_BYTES];
+        URL_SAFE_NO_PAD.encode([mac, agb_token.as_bytes()].concat())
+    }
+
+    /// Reads AGB's token; `None` for the first page. The error is the rule that the token breaks.
+    pub(super) fn read(&self, list: &str, token: &str) -> Result<Option<String>, String> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let rule = || "is not a page token of this list with these filters".to_owned();
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| rule())?;
+        let (mac, agb_token) = bytes.split_at_checked(MAC_BYTES).ok_or_else(rule)?;
+        let authentic = |key| {
+            let expected = tagged(key, list, agb_token);
+            expected.verify_truncated_left(mac).is_ok()
+        };
+        if !self.0.keys(PURPOSE).into_iter().any(authentic) {
+            return Err(rule());
+        }
+        let agb_token = String::from_utf8(agb_token.to_vec());
+        agb_token.map(Some).map_err(|_| rule())
+    }
 }
 
-/// Writes AGB's token down; empty for the last page.
-pub(super) fn write(list: &str, agb_token: &str) -> String {
-    if agb_token.is_empty() {
-        return String::new();
-    }
-    let written = Written {
-        list: list.to_owned(),
-        agb: agb_token.to_owned(),
-    };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&written).unwrap_or_default())
-}
-
-/// Reads AGB's token; `None` for the first page. The error is the rule that the token breaks.
-pub(super) fn read(list: &str, token: &str) -> Result<Option<String>, String> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let written: Option<Written> = URL_SAFE_NO_PAD
-        .decode(token)
-        .ok()
-        .and_then(|json| serde_json::from_slice(&json).ok());
-    match written {
-        Some(written) if written.list == list => Ok(Some(written.agb)),
-        Some(_) => Err("belongs to a list with other filters".to_owned()),
-        None => Err("is not a page token of this gateway".to_owned()),
-    }
+fn tagged(key: Hmac<Sha256>, list: &str, agb_token: &[u8]) -> Hmac<Sha256> {
+    key.chain_update((list.len() as u64).to_be_bytes())
+        .chain_update(list)
+        .chain_update(agb_token)
 }
 
 /// Reads a page size. The error is the rule that it breaks.
@@ -70,13 +90,25 @@ mod tests {
     use crate::domain::Limits;
 
     #[test]
-    fn a_token_works_with_its_own_list_only() {
-        let token = write("contexts", "agb-2");
-        assert_eq!(read("contexts", &token), Ok(Some("agb-2".to_owned())));
-        assert!(read("sessions", &token).is_err());
-        assert!(read("contexts", "x").is_err());
-        assert_eq!(read("contexts", ""), Ok(None));
-        assert_eq!(write("contexts", ""), "");
+    fn a_token_works_with_its_own_list_and_tenant_only() {
+        let of = |tenant| PageTokens::new(Keyring::of_secret("secret", tenant));
+        let token = of("a").write("contexts", "agb-2");
+        let read = of("a").read("contexts", &token);
+        assert_eq!(read, Ok(Some("agb-2".to_owned())));
+        assert!(of("a").read("sessions", &token).is_err());
+        assert!(of("b").read("contexts", &token).is_err());
+        let mut altered = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        for place in 0..altered.len() {
+            altered[place] ^= 1;
+            let token = URL_SAFE_NO_PAD.encode(&altered);
+            assert!(of("a").read("contexts", &token).is_err(), "byte {place}");
+            altered[place] ^= 1;
+        }
+        for token in ["x", "!", "AAAA"] {
+            assert!(of("a").read("contexts", token).is_err(), "{token}");
+        }
+        assert_eq!(of("a").read("contexts", ""), Ok(None));
+        assert_eq!(of("a").write("contexts", ""), "");
     }
 
     #[test]

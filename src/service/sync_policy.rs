@@ -72,7 +72,10 @@ fn list(
         "page_size",
         page_token::size(request.page_size, backend.limits.pages),
     );
-    let after = violations.check("page_token", page_token::read(LIST, &request.page_token));
+    let after = violations.check(
+        "page_token",
+        backend.page_tokens.read(LIST, &request.page_token),
+    );
     violations.into_result()?;
     let size = usize::try_from(size.unwrap_or_default()).unwrap_or(usize::MAX);
     let after = after.flatten().unwrap_or_default();
@@ -88,7 +91,7 @@ fn list(
         .unwrap_or_default();
     let next = if rest.peek().is_some() { last } else { "" };
     Ok(pb::ListSyncPoliciesResponse {
-        next_page_token: page_token::write(LIST, next),
+        next_page_token: backend.page_tokens.write(LIST, next),
         presets: page
             .into_iter()
             .map(|(name, preset)| named(name, preset))

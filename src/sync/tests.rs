@@ -18,6 +18,7 @@ use super::{
 use crate::agb::{self, operation};
 use crate::domain::{Direction, MountPath, SyncTask};
 use crate::resilience::{Deadline, Drain, Pace};
+use crate::secret::Keyring;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATH: &str = "/tmp/a";
@@ -127,7 +128,7 @@ fn replica_with(script: &Arc<Script>, drain: Drain) -> Syncs {
         looks_per_second: 1_000,
         memory_entries: 100,
     };
-    let keys = TokenKeys::new([b"key".as_slice()], 3600 * SECOND);
+    let keys = TokenKeys::new(Keyring::of_secret("key", "tenant"), 3600 * SECOND);
     Syncs::new(script.clone(), &settings, keys, drain)
 }
 

@@ -4,12 +4,11 @@
 //! without the key can make or change one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -17,6 +16,7 @@ use sha2::Sha256;
 use super::asked::{Scope, Sync, Ticket};
 use super::identity::{Identity, Place};
 use crate::domain::Direction;
+use crate::secret::Keyring;
 
 /// The first byte of a token.
 const VERSION: u8 = 2;
@@ -27,8 +27,7 @@ const MAX_LENGTH: usize = 1 << 20;
 /// How far the clocks of two replicas may differ.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
-/// Keeps a derived key apart from all others that may be derived from the same secret.
-const PURPOSE: &[u8] = b"agb-gateway sync token";
+const PURPOSE: &str = "sync token";
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,28 +36,18 @@ pub enum InvalidToken {
     #[error("is not a sync token that this version of the gateway made")]
     Unreadable,
     /// Its HMAC is none of ours.
-    #[error("was altered, or made by a gateway with another token key")]
+    #[error("was altered, or made by a gateway with another signing key, or for another tenant")]
     Unauthentic,
     /// It is too old.
     #[error("has expired: sync tokens are valid for {} (setting sync.token_lifetime)", humantime::format_duration(*.0))]
     Expired(Duration),
 }
 
-/// The keys of tokens: the first one signs, each of them is accepted.
-#[derive(Clone)]
+/// The keys of tokens, and how long tokens are valid.
+#[derive(Clone, Debug)]
 pub struct TokenKeys {
-    keys: Vec<Hmac<Sha256>>,
+    keyring: Keyring,
     lifetime: Duration,
-}
-
-impl fmt::Debug for TokenKeys {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("TokenKeys")
-            .field("keys", &self.keys.len())
-            .field("lifetime", &self.lifetime)
-            .finish()
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,32 +70,17 @@ struct Written {
 }
 
 impl TokenKeys {
-    /// Keys of tokens that are valid for so long; the first one signs. There must be at least one.
-    pub fn new<'a>(keys: impl IntoIterator<Item = &'a [u8]>, lifetime: Duration) -> Self {
-        Self {
-            // An HMAC takes a key of any length.
-            keys: keys
-                .into_iter()
-                .filter_map(|key| Hmac::new_from_slice(key).ok())
-                .collect(),
-            lifetime,
-        }
-    }
-
-    /// A key that is derived from a secret which all replicas share.
-    pub fn derived_from(secret: &[u8], lifetime: Duration) -> Self {
-        let secret = Hmac::<Sha256>::new_from_slice(secret).ok();
-        let key = secret.map(|secret| secret.chain_update(PURPOSE).finalize().into_bytes());
-        Self::new(key.iter().map(|key| &key[..]), lifetime)
+    /// Keys of tokens that are valid for so long.
+    pub fn new(keyring: Keyring, lifetime: Duration) -> Self {
+        Self { keyring, lifetime }
     }
 
     /// Writes a sync down that was started at `issued`.
     pub fn write(&self, sync: &Sync, issued: Timestamp) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend(serde_json::to_vec(&Written::of(sync, issued)).unwrap_or_default());
-        if let Some(key) = self.keys.first() {
-            let mac = key.clone().chain_update(&bytes).finalize();
-            bytes.extend(mac.into_bytes());
+        if let Some(key) = self.keyring.keys(PURPOSE).into_iter().next() {
+            bytes.extend(key.chain_update(&bytes).finalize().into_bytes());
         }
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -124,11 +98,8 @@ impl TokenKeys {
         let Some((&VERSION, json)) = signed.split_first() else {
             return Err(Unreadable);
         };
-        let authentic = |key: &Hmac<Sha256>| {
-            let expected = key.clone().chain_update(signed);
-            expected.verify_slice(mac).is_ok()
-        };
-        if !self.keys.iter().any(authentic) {
+        let authentic = |key: Hmac<Sha256>| key.chain_update(signed).verify_slice(mac).is_ok();
+        if !self.keyring.keys(PURPOSE).into_iter().any(authentic) {
             return Err(Unauthentic);
         }
         let written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
@@ -205,12 +176,16 @@ impl Written {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{Reloaded, Secrets};
 
     const HOUR: Duration = Duration::from_hours(1);
     const ISSUED: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn keys(keys: &[&str]) -> TokenKeys {
-        TokenKeys::new(keys.iter().map(|key| key.as_bytes()), HOUR)
+    /// Keys that come of secrets of 32 characters, so that names of any length do.
+    fn keys(secrets: &[&str]) -> TokenKeys {
+        let lines = secrets.iter().map(|secret| format!("{secret:_<32}"));
+        let secrets = Secrets::signing_keys(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+        TokenKeys::new(Keyring::new(Reloaded::fixed(secrets), "tenant"), HOUR)
     }
 
     fn sync() -> Sync {
@@ -267,16 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn replicas_that_share_a_secret_share_the_derived_key() {
-        let token = TokenKeys::derived_from(b"secret", HOUR).write(&sync(), ISSUED);
-        let replica = TokenKeys::derived_from(b"secret", HOUR);
-        assert!(replica.read(&token, ISSUED).is_ok());
-        let other = TokenKeys::derived_from(b"other", HOUR);
+    fn another_tenant_s_token_is_refused() {
+        let of = |tenant| TokenKeys::new(Keyring::of_secret("secret", tenant), HOUR);
+        let token = of("a").write(&sync(), ISSUED);
+        assert!(of("a").read(&token, ISSUED).is_ok(), "a replica reads it");
         assert_eq!(
-            refusal(other.read(&token, ISSUED)),
+            refusal(of("b").read(&token, ISSUED)),
             InvalidToken::Unauthentic
         );
-        assert!(keys(&["secret"]).read(&token, ISSUED).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use agb_gateway::creation::{
     Timing,
 };
 use agb_gateway::resilience::{Deadline, Pace};
+use agb_gateway::secret::Keyring;
 use fastrand::Rng;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
@@ -77,7 +78,7 @@ pub(crate) fn run(seed: u64) -> Result<Figures, String> {
 
 async fn history(mut rng: Rng) -> Result<Figures, String> {
     let agb = Agb::new(rng.fork());
-    let keys = Keys::derived_from(b"account key");
+    let keys = Keys::new(Keyring::of_secret("account key", "default"));
     let innocents = innocents(&agb);
     let lost_percent = [0, 0, 5, 20][rng.usize(..4)];
     let replicas = [
@@ -133,7 +134,7 @@ async fn history(mut rng: Rng) -> Result<Figures, String> {
 
 /// Sessions that are none of the gateway's, some of which look a little like it.
 fn innocents(agb: &Agb) -> BTreeSet<String> {
-    let stranger = Keys::derived_from(b"another key");
+    let stranger = Keys::new(Keyring::of_secret("another key", "default"));
     let stamp = Stamp {
         attempt: "a".to_owned(),
         phase: Phase::Candidate,

@@ -6,6 +6,7 @@ use agb_emulator::{Fault, FaultAction, Schedule, SyncDirection};
 use agb_gateway::creation::{Keys, Phase, Stamp, Upstream as _};
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
+use agb_gateway::secret::Keyring;
 use figment::Figment;
 use futures_util::future::join_all;
 use tonic::transport::Channel;
@@ -50,7 +51,7 @@ async fn create(channel: &Channel, request: pb::CreateSessionRequest) -> Result<
 
 async fn phase(world: &World, session_id: &str) -> Phase {
     let labels = world.agb().labels(session_id, patience()).await.unwrap();
-    let keys = Keys::derived_from(KEY.as_bytes());
+    let keys = Keys::new(Keyring::of_secret(KEY, "default"));
     Stamp::read(&labels, &keys).unwrap().phase
 }
 

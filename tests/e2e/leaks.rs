@@ -11,6 +11,7 @@ use agb_gateway::creation::{
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use agb_gateway::resilience::Pace;
+use agb_gateway::secret::Keyring;
 use figment::Figment;
 use futures_util::future::join;
 use tokio_util::task::TaskTracker;
@@ -101,7 +102,7 @@ fn stamp(phase: Phase, expires: i64) -> Stamp {
 fn sweeper(world: &World) -> Sweeper {
     let creations = Creations::new(
         Arc::new(world.agb()),
-        Keys::derived_from(KEY.as_bytes()),
+        Keys::new(Keyring::of_secret(KEY, "default")),
         Settings {
             creation_lease: Duration::from_secs(1),
             expiry_margin: Duration::from_secs(1),
@@ -133,8 +134,8 @@ async fn session_with(world: &World, labels: &LabelMap) -> String {
 #[tokio::test]
 async fn only_what_is_provably_ours_was_not_handed_over_and_has_expired_is_swept() {
     let world = World::with_settings(Figment::new().merge(("session.sweep_interval", "0s"))).await;
-    let ours = Keys::derived_from(KEY.as_bytes());
-    let another_account_s = Keys::derived_from(b"another key");
+    let ours = Keys::new(Keyring::of_secret(KEY, "default"));
+    let another_account_s = Keys::new(Keyring::of_secret("another key", "default"));
     let callers = LabelMap::from([("team".to_owned(), "blue".to_owned())]);
     let long_ago = now(-60_000);
     let expired = stamp(Phase::Candidate, long_ago).write(&callers, &ours);
@@ -184,7 +185,7 @@ async fn only_what_is_provably_ours_was_not_handed_over_and_has_expired_is_swept
 #[tokio::test]
 async fn two_sweepers_at_once_do_no_harm() {
     let world = World::with_settings(Figment::new().merge(("session.sweep_interval", "0s"))).await;
-    let ours = Keys::derived_from(KEY.as_bytes());
+    let ours = Keys::new(Keyring::of_secret(KEY, "default"));
     let labels = stamp(Phase::Candidate, now(-60_000)).write(&LabelMap::new(), &ours);
     for _ in 0..5 {
         session_with(&world, &labels).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agb_emulator::{Emulator, Fault, FaultAction, FaultId, RecordedRequest};
-use agb_gateway::agb::Client;
+use agb_gateway::agb::{Client, Connections};
 use agb_gateway::app::Gateway;
 use agb_gateway::config::Config;
 use agb_gateway::creation::{LabelMap, Upstream};
@@ -12,6 +12,7 @@ use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
 use agb_gateway::resilience::Deadline;
+use agb_gateway::secret::{Reloaded, Secrets};
 use figment::Figment;
 use prost::Message as _;
 use tonic::transport::{Channel, Endpoint};
@@ -105,7 +106,8 @@ impl World {
     pub(crate) fn agb(&self) -> Client {
         let settings = Figment::new().merge(("agb.endpoint", self.emulator.url()));
         let config = Config::read(&settings, Some(KEY.to_owned())).unwrap();
-        Client::try_new(config.agb.client).unwrap()
+        let connections = Connections::try_new(config.agb.client).unwrap();
+        Client::new(connections, Reloaded::fixed(Secrets::one(KEY.into())))
     }
 
     /// The sessions that AGB lists as active, smallest id first.

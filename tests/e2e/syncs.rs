@@ -201,7 +201,7 @@ async fn an_altered_token_and_one_of_another_key_are_refused_and_agb_is_not_aske
     }
     let keys = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(keys.path(), "0123456789abcdef0123456789abcdef\n").unwrap();
-    let settings = Figment::new().merge(("sync.token_key_file", keys.path()));
+    let settings = Figment::new().merge(("secrets.signing_key_file", keys.path()));
     let foreign = World::with_settings(settings).await;
     let message = refused_token(&foreign, &token).await;
     assert!(message.contains("another token key"), "{message}");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use agb_gateway::domain::MountPath;
 use agb_gateway::resilience::{Deadline, Drain, Pace};
+use agb_gateway::secret::Keyring;
 use agb_gateway::sync::{Patience, Place, Settings, Start, Syncs, Target, TokenKeys};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -86,7 +87,10 @@ fn syncs(shared: &Shared, plan: &Plan, number: usize) -> Syncs {
         looks_per_second: 10_000,
         memory_entries: 100,
     };
-    let keys = TokenKeys::new([b"key of the histories".as_slice()], millis(3_600_000));
+    let keys = TokenKeys::new(
+        Keyring::of_secret("key of the histories", "tenant"),
+        millis(3_600_000),
+    );
     let upstream = Replica {
         shared: shared.clone(),
         number,

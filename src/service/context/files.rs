@@ -67,7 +67,10 @@ pub(super) async fn list_context_files(
         .unwrap_or_default();
     // AGB counts in pages, so the token holds for one size of page only.
     let list = format!("files {} {parent_path} {page_size}", request.context_id);
-    let token = violations.check("page_token", page_token::read(&list, &request.page_token));
+    let token = violations.check(
+        "page_token",
+        backend.page_tokens.read(&list, &request.page_token),
+    );
     violations.into_result()?;
     let page_number = token
         .flatten()
@@ -93,7 +96,7 @@ pub(super) async fn list_context_files(
     };
     Ok(pb::ListContextFilesResponse {
         files: page.files.into_iter().map(pb::ContextFile::from).collect(),
-        next_page_token: page_token::write(&list, &next),
+        next_page_token: backend.page_tokens.write(&list, &next),
         total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
     })
 }

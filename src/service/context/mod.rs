@@ -238,7 +238,10 @@ async fn list_contexts(
         "page_size",
         page_token::size(request.page_size, backend.limits.pages),
     );
-    let next_token = violations.check("page_token", page_token::read(LIST, &request.page_token));
+    let next_token = violations.check(
+        "page_token",
+        backend.page_tokens.read(LIST, &request.page_token),
+    );
     violations.into_result()?;
     let next_token = next_token.flatten();
     let call = wire::ListContexts {
@@ -256,7 +259,7 @@ async fn list_contexts(
             .into_iter()
             .map(|data| Context::from(data).into())
             .collect(),
-        next_page_token: page_token::write(LIST, &answer.page.next_token),
+        next_page_token: backend.page_tokens.write(LIST, &answer.page.next_token),
         total_size: i32::try_from(answer.page.total).unwrap_or(i32::MAX),
     })
 }

@@ -99,7 +99,10 @@ pub(super) async fn list_sessions(
         page_token::at_most(request.skip, backend.limits.skip),
     );
     let list = format!("sessions {:?} {}", labels.as_map(), request.show_deleted);
-    let token = violations.check("page_token", page_token::read(&list, &request.page_token));
+    let token = violations.check(
+        "page_token",
+        backend.page_tokens.read(&list, &request.page_token),
+    );
     violations.into_result()?;
     let pages = Pages {
         backend,
@@ -129,7 +132,7 @@ pub(super) async fn list_sessions(
         .await?;
     Ok(pb::ListSessionsResponse {
         sessions: answer.data.into_iter().map(listed).collect(),
-        next_page_token: page_token::write(&list, &answer.page.next_token),
+        next_page_token: backend.page_tokens.write(&list, &answer.page.next_token),
         total_size: size(answer.page.total),
     })
 }

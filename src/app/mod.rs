@@ -1,37 +1,29 @@
 //! The composition root: from a configuration to a running server, and its orderly end.
 
+mod routes;
+mod tenants;
+
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::InterceptorLayer;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::ServiceBuilder;
 
-use crate::agb::{Client, Tools};
-use crate::config::{Config, ServerConfig};
-use crate::creation::{Clock, Creations, Sweeper};
+use crate::config::Config;
 use crate::layer::{
     AdmissionLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer,
 };
-use crate::proto::FILE_DESCRIPTOR_SET;
-use crate::proto::v1::{
-    context_service_server::ContextServiceServer,
-    mapping_policy_service_server::MappingPolicyServiceServer,
-    session_service_server::SessionServiceServer,
-    sync_policy_service_server::SyncPolicyServiceServer, sync_service_server::SyncServiceServer,
-};
+use crate::listen::Listener;
 use crate::resilience::Drain;
+use crate::secret::Reloaded;
 use crate::service::background::Background;
-use crate::service::{
-    Backend, ContextService, MappingPolicyService, SessionService, SyncPolicyService, SyncService,
-};
-use crate::sync::Syncs;
+use routes::{Router, common_routes};
+use tenants::Tenants;
 
 /// The name under which grpc.health.v1 tells of the server as a whole.
 const WHOLE_SERVER: &str = "";
@@ -42,6 +34,9 @@ pub enum StartError {
     /// The client towards AGB could not be built.
     #[error("the client towards AGB could not be built: {0}")]
     Client(String),
+    /// A file with a key or a certificate could not be used.
+    #[error("{0}")]
+    Secret(String),
     /// The address could not be listened at.
     #[error("could not listen at {address}: {source}")]
     Listen {
@@ -61,66 +56,42 @@ pub struct Gateway {
     address: SocketAddr,
     drain: Drain,
     health: HealthReporter,
-    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    serving: JoinHandle<()>,
     background: Background,
-    sweeping: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
     /// Starts everything, or nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
-        let creations = Creations::new(
-            Arc::new(client.clone()),
-            config.session.keys.clone(),
-            config.session.settings,
-            Clock::system(),
-            background.tasks(),
-        );
-        let backend = Backend {
-            creations: creations.clone(),
-            tools: Tools::new(client.clone()),
-            background: background.clone(),
-            syncs: Syncs::new(
-                Arc::new(client.clone()),
-                &config.sync.settings,
-                config.sync.token_keys.clone(),
-                drain.clone(),
-            ),
-            pace: config.sync.settings.pace,
-            max_walk_entries: config.mapping.max_entries,
-            limits: config.limits,
-            presets: Arc::new(config.presets),
-            client,
+        let tenants = Tenants::start(&config, &background, &drain).await?;
+        let tls = match &config.server.tls {
+            None => None,
+            Some(files) => {
+                let (paths, files) = (files.paths(), files.clone());
+                let interval = config.secrets.reload_interval;
+                let make = move |contents: &[Vec<u8>]| files.make(contents);
+                let tls = Reloaded::watch("server.tls", paths, interval, make);
+                Some(tls.await.map_err(StartError::Secret)?)
+            }
         };
         let (listener, address) = listen(config.server.listen).await?;
-        let sweeping = {
-            let drain = drain.clone();
-            sweep(creations, config.session.sweep_interval, async move {
-                drain.begun().await;
-            })
-        };
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
             .await;
+        let router = Router {
+            common: common_routes(health_service, config.server.max_message_bytes)?,
+            tenants,
+        };
         let limits = DeadlineLimits {
             max: config.server.max_deadline,
             default: config.server.default_deadline,
             reserve: config.server.deadline_reserve,
             attempts: config.agb.client.retry.policy.max_attempts(),
         };
-        let max_message_bytes = config.server.max_message_bytes;
-        macro_rules! limited {
-            ($server:expr) => {
-                $server
-                    .max_decoding_message_size(max_message_bytes)
-                    .max_encoding_message_size(usize::MAX)
-            };
-        }
-        let router = builder(&config.server)
+        let service = ServiceBuilder::new()
             // Outermost, so that it sees every answer: also those to requests that nothing below has seen.
             .layer(ExplainLayer)
             // Before anything costs time or memory.
@@ -131,31 +102,9 @@ impl Gateway {
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
-            .add_service(limited!(health_service))
-            .add_service(limited!(reflection().build_v1()?))
-            // Older releases of grpcurl speak v1alpha only.
-            .add_service(limited!(reflection().build_v1alpha()?))
-            .add_service(limited!(ContextServiceServer::new(ContextService(
-                backend.clone()
-            ))))
-            .add_service(limited!(SessionServiceServer::new(SessionService(
-                backend.clone()
-            ))))
-            .add_service(limited!(SyncServiceServer::new(SyncService(
-                backend.clone()
-            ))))
-            .add_service(limited!(SyncPolicyServiceServer::new(SyncPolicyService(
-                backend.clone()
-            ))))
-            .add_service(limited!(MappingPolicyServiceServer::new(
-                MappingPolicyService(backend)
-            )));
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let drained = {
-            let drain = drain.clone();
-            async move { drain.begun().await }
-        };
-        let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, drained));
+            .service(router);
+        let listener = Listener::new(listener, tls, config.server.connections);
+        let serving = tokio::spawn(listener.serve(service, drain.clone()));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
         Ok(Self {
             address,
@@ -163,7 +112,6 @@ impl Gateway {
             health,
             serving,
             background,
-            sweeping,
         })
     }
 
@@ -191,7 +139,7 @@ impl Gateway {
             ended
         };
         match tokio::time::timeout(self.drain.timeout(), drain).await {
-            Ok(Ok(Ok(()))) => {
+            Ok(Ok(())) => {
                 tracing::info!("drained");
                 Ok(())
             }
@@ -216,10 +164,9 @@ pub enum RunError {
 }
 
 impl RunError {
-    fn ended(ended: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Self {
+    fn ended(ended: Result<(), tokio::task::JoinError>) -> Self {
         Self::Server(match ended {
-            Ok(Ok(())) => "without an error".to_owned(),
-            Ok(Err(error)) => error.to_string(),
+            Ok(()) => "without an error".to_owned(),
             Err(panicked) => panicked.to_string(),
         })
     }
@@ -229,37 +176,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.drain.begin();
         self.serving.abort();
-        if let Some(sweeping) = &self.sweeping {
-            sweeping.abort();
-        }
     }
-}
-
-/// A server with the bounds of the configuration.
-fn builder(config: &ServerConfig) -> Server {
-    // Replicas that were started together do not send their callers away together.
-    let age = config.connection_age.mul_f64(0.9 + 0.2 * fastrand::f64());
-    Server::builder()
-        .max_connection_age(age)
-        .http2_keepalive_interval(Some(config.keepalive_interval))
-        .http2_keepalive_timeout(Some(config.keepalive_timeout))
-        .max_concurrent_streams(u32::try_from(config.max_streams_per_connection).ok())
-}
-
-/// Sweeps for sessions that nobody has until `stop` ends; not at all where the interval is zero.
-fn sweep(
-    creations: Creations,
-    interval: Duration,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Option<JoinHandle<()>> {
-    (!interval.is_zero()).then(|| {
-        tokio::spawn(async move {
-            tokio::select! {
-                () = stop => {}
-                () = Sweeper::new(creations, interval).run() => {}
-            }
-        })
-    })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -267,12 +184,4 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
-}
-
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        // So that grpcurl can show the details of errors.
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
