@@ -91,7 +91,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("prost_types", &["proto", "status", "service"]),
     ("serde", &["agb", "sync", "service", "config"]),
     ("serde_json", &["agb", "sync", "service"]),
-    ("secrecy", &["domain", "secret", "agb", "service"]),
+    ("secrecy", &["domain", "secret", "agb", "service", "config"]),
     ("agb_emulator", &["main", "dev"]),
 ];
 

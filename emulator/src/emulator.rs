@@ -126,6 +126,11 @@ impl Emulator {
         &self.app.clock
     }
 
+    /// Takes an API key back, and gives its owner another one, as when a key is rotated.
+    pub fn rotate_key(&self, old: &str, new: &str) {
+        self.app.owners.rotate(old, new);
+    }
+
     /// The last requests, oldest first; see [`Config::request_log_capacity`].
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.app.requests.last()

@@ -1,6 +1,8 @@
 //! Who owns what: every API key is an owner, and sees only what it made.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,16 +22,34 @@ impl OwnerId {
 /// Which keys are accepted, and the owner that each stands for. It cannot print its keys.
 pub(crate) struct Owners {
     accepted: Vec<String>,
+    /// Keys that were given out or taken back since; `None` for those taken back.
+    changed: RwLock<HashMap<String, Option<OwnerId>>>,
 }
 
 impl Owners {
     /// Accepts the given keys only, or every key when there are none.
     pub(crate) fn new(accepted: Vec<String>) -> Self {
-        Self { accepted }
+        Self {
+            accepted,
+            changed: RwLock::default(),
+        }
+    }
+
+    /// Takes a key back, and gives its owner another one.
+    pub(crate) fn rotate(&self, old: &str, new: &str) {
+        let owner = self.of_key(old);
+        let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
+        changed.insert(old.to_owned(), None);
+        changed.insert(new.to_owned(), owner);
     }
 
     /// The owner for a key; `None` when the key is not accepted.
     pub(crate) fn of_key(&self, key: &str) -> Option<OwnerId> {
+        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = changed.get(key) {
+            return *changed;
+        }
+        drop(changed);
         if key.is_empty()
             || !(self.accepted.is_empty() || self.accepted.iter().any(|accepted| accepted == key))
         {
@@ -78,6 +98,14 @@ mod tests {
         let owners = Owners::new(vec!["a".to_owned()]);
         assert!(owners.of_key("a").is_some());
         assert_eq!(owners.of_key("b"), None);
+    }
+
+    #[test]
+    fn a_rotated_key_leaves_its_owner_what_it_made() {
+        let owners = Owners::new(Vec::new());
+        let owner = owners.of_key("a");
+        owners.rotate("a", "b");
+        assert_eq!((owners.of_key("a"), owners.of_key("b")), (None, owner));
     }
 
     #[test]

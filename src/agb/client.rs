@@ -1,111 +1,25 @@
-//! One call: parameters put where the table says, the key in the header, the answer's envelope opened.
-//!
-//! Connections are pooled and kept alive. Redirects are refused, the answer's length is bounded, and so is the time.
+//! One call: the request sent, the answer read within bounds of length and time, and its envelope opened.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
-use super::attempts::{Attempts, RetrySettings};
-use super::endpoint::Endpoint;
+use super::connections::Connections;
 use super::error::{Error, Kind, Refusal};
-use super::gate::{Body, Gate, GateSettings};
+use super::gate::Body;
 use super::operation::Operation;
+use super::request::{authorization, parameters};
 use super::wire::{Call, Envelope, Page};
 use crate::resilience::Deadline;
 use crate::secret::{Reloaded, Secrets};
 
 /// The longest wait that AGB may ask callers for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
-
-/// How to reach AGB.
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    /// Where AGB is.
-    pub endpoint: Endpoint,
-    /// How long one call may take, unless it names its own timeout.
-    pub request_timeout: Duration,
-    /// How long making a connection may take.
-    pub connect_timeout: Duration,
-    /// How long a connection is kept without use.
-    pub pool_idle_timeout: Duration,
-    /// The longest answer that is read, in bytes.
-    pub max_response_bytes: usize,
-    /// How calls are repeated.
-    pub retry: RetrySettings,
-    /// How much calls may take at once.
-    pub gate: GateSettings,
-    /// Domains at which sessions may have their own links, beside the host of the endpoint.
-    pub session_link_domains: Vec<String>,
-}
-
-#[cfg(test)]
-impl ClientConfig {
-    /// A configuration for tests that make no call, or one that fails.
-    pub(super) fn sample(endpoint: &str) -> Self {
-        use crate::resilience::RetryPolicy;
-        Self {
-            endpoint: Endpoint::try_new(endpoint).unwrap(),
-            request_timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_millis(50),
-            pool_idle_timeout: Duration::from_secs(1),
-            max_response_bytes: 1,
-            retry: RetrySettings {
-                policy: RetryPolicy::new(1, Duration::ZERO, Duration::ZERO),
-                throttle_tokens: 1,
-                breaker_failures: 1,
-                breaker_pause: Duration::ZERO,
-                breaker_longest_pause: Duration::ZERO,
-            },
-            gate: GateSettings {
-                max_requests: 1,
-                max_queued: 1,
-                max_long_answers: 1,
-            },
-            session_link_domains: vec!["agb.cloud".to_owned()],
-        }
-    }
-}
-
-/// What the clients of all accounts share: connections, bounds, and what is known of AGB's health.
-#[derive(Debug)]
-pub struct Connections {
-    /// For AGB, with an account's key in each request, and without one for sessions' own links and the storage behind presigned
-    /// URLs.
-    pub(super) http: reqwest::Client,
-    pub(super) config: ClientConfig,
-    attempts: Attempts,
-    gate: Gate,
-    /// Those of the storage behind presigned URLs, which can be down while AGB is not.
-    pub(super) storage_attempts: Attempts,
-}
-
-impl Connections {
-    /// No connection yet. The error says what is wrong with the machine's TLS set-up.
-    pub fn try_new(config: ClientConfig) -> Result<Arc<Self>, String> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("agb-gateway/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            // Proxies of the environment are for people's machines; the key must not go there unasked.
-            .no_proxy()
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(config.pool_idle_timeout)
-            .build()
-            .map_err(|error| causes(&error))?;
-        Ok(Arc::new(Self {
-            http,
-            attempts: Attempts::new(&config.retry),
-            gate: Gate::new(&config.gate),
-            storage_attempts: Attempts::new(&config.retry),
-            config,
-        }))
-    }
-}
 
 /// A client of AGB for one account; cheap to clone.
 #[derive(Clone, Debug)]
@@ -119,7 +33,7 @@ impl Client {
     /// A client for tests that make no call, or one that fails.
     pub(super) fn sample(endpoint: &str) -> Self {
         let account = Secrets::one("hunter2".into());
-        let connections = Connections::try_new(ClientConfig::sample(endpoint)).unwrap();
+        let connections = Connections::sample(endpoint);
         Self::new(connections, Reloaded::fixed(account))
     }
 }
@@ -264,7 +178,7 @@ impl Client {
         let url = self.connections.config.endpoint.url(operation.path, &query);
         let request = self
             .connections
-            .http
+            .http()
             .request(operation.method.clone(), url)
             .header(header::AUTHORIZATION, authorization(operation, account)?);
         Ok(if operation.method == Method::POST {
@@ -431,50 +345,6 @@ pub(super) fn header_text(headers: &HeaderMap, name: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// The header with the key in use. It marks itself as a secret.
-fn authorization(operation: &'static Operation, account: &Secrets) -> Result<HeaderValue, Error> {
-    let bearer = format!("Bearer {}", account.first().expose_secret());
-    let mut authorization = HeaderValue::try_from(bearer).map_err(|_| {
-        let rule = "the API key holds characters that no header may hold";
-        Error::malformed(operation, "", rule.to_owned())
-    })?;
-    authorization.set_sensitive(true);
-    Ok(authorization)
-}
-
-/// Names and values, as text.
-type Query = Vec<(String, String)>;
-
-/// Puts each parameter where the table says: into the query, as text, or into the body.
-fn parameters<C: Call>(
-    operation: &'static Operation,
-    call: &C,
-) -> Result<(Query, Map<String, Value>), Error> {
-    let malformed = |detail: String| Error::malformed(operation, "", detail);
-    let fields = match serde_json::to_value(call) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) => return Err(malformed("a request must be an object".to_owned())),
-        Err(error) => return Err(malformed(error.to_string())),
-    };
-    let mut query = Vec::new();
-    let mut body = Map::new();
-    for (name, value) in fields {
-        if value.is_null() {
-            continue;
-        }
-        if operation.query.contains(&name.as_str()) {
-            let text = match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            query.push((name, text));
-        } else {
-            body.insert(name, value);
-        }
-    }
-    Ok((query, body))
-}
-
 /// Reads what was asked for. Null stands for nothing, for an empty list or for an empty object, whichever the operation takes.
 fn data_of<T: serde::de::DeserializeOwned>(data: Value) -> Result<T, serde_json::Error> {
     if !data.is_null() {
@@ -520,20 +390,7 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::super::wire::{CallTool, CreateSession, GetContext, SetLabel};
     use super::*;
-
-    fn split<C: Call>(call: &C) -> (Vec<(String, String)>, Value) {
-        let (query, body) = parameters(C::OPERATION, call).unwrap();
-        (query, Value::Object(body))
-    }
-
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        pairs.iter().map(owned).collect()
-    }
 
     #[tokio::test]
     async fn the_key_is_not_printed_with_the_client_or_its_requests() {
@@ -567,52 +424,5 @@ mod tests {
         );
         assert_eq!(without_values("missing field `id`"), "missing field `id`");
         assert!(!without_values("string \"a\\\"hunter2\", expected").contains("hunter2"));
-    }
-
-    #[test]
-    fn parameters_go_where_the_table_says_and_absent_ones_nowhere() {
-        let get = GetContext {
-            name: Some("n"),
-            ..GetContext::default()
-        };
-        assert_eq!(
-            split(&get),
-            (pairs(&[("allowCreate", "false"), ("name", "n")]), json!({}))
-        );
-        let set = SetLabel {
-            session_id: "s",
-            labels: "{}".to_owned(),
-        };
-        assert_eq!(
-            split(&set),
-            (pairs(&[("Labels", "{}"), ("sessionId", "s")]), json!({}))
-        );
-        let create = CreateSession {
-            image_id: "agb-code-space-1".to_owned(),
-            labels: None,
-            persistence_data_list: None,
-            mcp_policy_id: None,
-            timeout: Some(60),
-        };
-        assert_eq!(
-            split(&create),
-            (
-                pairs(&[("imageId", "agb-code-space-1")]),
-                json!({"timeout": 60})
-            )
-        );
-        let tool = CallTool {
-            auto_gen_session: false,
-            session_id: "s",
-            name: "shell",
-            args: "{}".to_owned(),
-        };
-        assert_eq!(
-            split(&tool),
-            (
-                pairs(&[("autoGenSession", "false")]),
-                json!({"sessionId": "s", "name": "shell", "args": "{}"})
-            )
-        );
     }
 }

@@ -5,16 +5,19 @@
 
 mod attempts;
 mod client;
+mod connections;
 mod endpoint;
 mod error;
 mod gate;
 pub mod operation;
+mod request;
 mod storage;
 mod tools;
 pub mod wire;
 
 pub use attempts::RetrySettings;
-pub use client::{Answer, Client, ClientConfig, Connections, without_values};
+pub use client::{Answer, Client, without_values};
+pub use connections::{ClientConfig, Connections, Transport};
 pub use endpoint::Endpoint;
 pub use error::{Error, Refusal};
 pub use gate::GateSettings;

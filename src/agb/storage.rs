@@ -35,7 +35,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<(), Error> {
         let body = Body::wrap_stream(pieces);
-        let mut request = self.connections.http.put(url.expose_secret()).body(body);
+        let mut request = self.connections.http().put(url.expose_secret()).body(body);
         if let Some(size) = size {
             request = request.header(header::CONTENT_LENGTH, size);
         }
@@ -56,7 +56,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Download, Error> {
         let exchange = || {
-            let request = self.connections.http.get(url.expose_secret());
+            let request = self.connections.http().get(url.expose_secret());
             sent(&GET_FILE, request, deadline)
         };
         Ok(Download {

@@ -181,7 +181,7 @@ impl Tools {
         let request = self
             .client
             .connections
-            .http
+            .http()
             .post(url)
             .header(TOKEN_HEADER, header)
             .header(header::ACCEPT, "application/json")

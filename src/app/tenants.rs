@@ -38,8 +38,9 @@ impl Tenants {
         background: &Background,
         drain: &Drain,
     ) -> Result<Self, StartError> {
-        let connections =
-            Connections::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
+        let connections = Connections::start(config.agb.client.clone())
+            .await
+            .map_err(StartError::Client)?;
         let parts = Parts {
             config,
             connections,

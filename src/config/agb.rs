@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::API_KEY_VARIABLE;
+use secrecy::SecretString;
+
 use super::reader::Reader;
-use crate::agb::{ClientConfig, Endpoint, GateSettings, RetrySettings};
+use super::{API_KEY_VARIABLE, read_all};
+use crate::agb::{ClientConfig, Endpoint, GateSettings, RetrySettings, Transport};
 use crate::resilience::RetryPolicy;
 use crate::secret::AccountKey;
 
@@ -25,6 +27,10 @@ pub struct AgbConfig {
     /// `agb.max_response_bytes`: 1 MiB to 1 GiB, default 32 MiB. `agb.session_link_domains`: where sessions may have links
     /// of their own beside the endpoint's host, default `["agb.cloud"]`.
     ///
+    /// TLS: `agb.ca_file`, a PEM file of those who must have signed AGB's certificate, by default whom the system trusts;
+    /// `agb.client_certificate_file` and `agb.client_key_file`, PEM files of a certificate to show to AGB. `agb.proxy`: the URL of
+    /// an HTTP proxy that all requests go through; the environment's proxies do not count.
+    ///
     /// Repetitions: `agb.max_attempts` at one call, 1 to 10, default 4; pauses of up to `agb.retry_base`, 1 ms to 1 min,
     /// default 100 ms, doubling up to `agb.retry_cap`, 1 ms to 1 min, default 5 s; `agb.retry_tokens` of the throttle that all
     /// share, 2 to 100,000, default 100. `agb.breaker_failures`: how many calls in a row AGB must leave unanswered before it is
@@ -39,7 +45,11 @@ pub struct AgbConfig {
 }
 
 impl AgbConfig {
-    pub(super) fn read(reader: &mut Reader<'_>, api_key: Option<String>) -> Option<Self> {
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        api_key: Option<String>,
+        reload_interval: Option<Duration>,
+    ) -> Option<Self> {
         let endpoint = reader.parsed(
             "agb.endpoint",
             "https://sdk-api.agb.cloud",
@@ -61,20 +71,44 @@ impl AgbConfig {
             .unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
         let retry = read_retry(reader);
         let gate = read_gate(reader);
+        let transport = read_transport(reader, reload_interval);
+        let client = ClientConfig {
+            retry: retry?,
+            gate: gate?,
+            session_link_domains,
+            endpoint: endpoint?,
+            request_timeout: request_timeout?,
+            connect_timeout: connect_timeout?,
+            pool_idle_timeout: pool_idle_timeout?,
+            max_response_bytes: max_response_bytes?,
+            transport: transport?,
+        };
+        if let Err(rule) =
+            read_all(&client.transport.paths()).and_then(|contents| client.check(&contents))
+        {
+            reader.problem("agb", rule);
+        }
         Some(Self {
             account: account?,
-            client: ClientConfig {
-                retry: retry?,
-                gate: gate?,
-                session_link_domains,
-                endpoint: endpoint?,
-                request_timeout: request_timeout?,
-                connect_timeout: connect_timeout?,
-                pool_idle_timeout: pool_idle_timeout?,
-                max_response_bytes: max_response_bytes?,
-            },
+            client,
         })
     }
+}
+
+fn read_transport(reader: &mut Reader<'_>, reload_interval: Option<Duration>) -> Option<Transport> {
+    let certificate: Option<PathBuf> = reader.optional("agb.client_certificate_file");
+    let key: Option<PathBuf> = reader.optional("agb.client_key_file");
+    if certificate.is_some() != key.is_some() {
+        let rule = "must be set together with agb.client_key_file";
+        reader.problem("agb.client_certificate_file", rule);
+    }
+    let proxy: Option<String> = reader.optional("agb.proxy");
+    Some(Transport {
+        ca_file: reader.optional("agb.ca_file"),
+        identity_files: certificate.zip(key),
+        proxy: proxy.map(SecretString::from),
+        reload_interval: reload_interval?,
+    })
 }
 
 fn read_retry(reader: &mut Reader<'_>) -> Option<RetrySettings> {

@@ -15,7 +15,7 @@ mod session;
 mod sync;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
@@ -92,11 +92,12 @@ impl Config {
         let figment = figment.clone().join(Toml::string(SHIPPED_PRESETS));
         let mut reader = Reader::new(&figment);
         let server = ServerConfig::read(&mut reader);
-        let agb = AgbConfig::read(&mut reader, api_key);
+        let secrets = SecretsConfig::read(&mut reader);
+        let reload_interval = secrets.as_ref().map(|secrets| secrets.reload_interval);
+        let agb = AgbConfig::read(&mut reader, api_key, reload_interval);
         let sync = SyncConfig::read(&mut reader);
         let pace = sync.as_ref().map(|sync| sync.settings.pace);
         let session = SessionConfig::read(&mut reader, pace);
-        let secrets = SecretsConfig::read(&mut reader);
         let mapping = MappingConfig::read(&mut reader);
         let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
@@ -127,6 +128,15 @@ impl Config {
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
     }
+}
+
+/// The contents of files. The error names the one that could not be read.
+fn read_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
+    let read = |path: &PathBuf| {
+        let content = std::fs::read(path);
+        content.map_err(|error| format!("could not read {}: {error}", path.display()))
+    };
+    paths.iter().map(read).collect()
 }
 
 /// Whether Kubernetes has put this variable there: it does so for a Service that is named `agb-gateway`.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::read_all;
 use super::reader::Reader;
 use crate::listen::{ClientCertificates, ConnectionSettings, TlsFiles};
 
@@ -154,15 +155,7 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<Option<TlsFiles>> {
             return None;
         }
     };
-    let contents: Result<Vec<Vec<u8>>, String> = files
-        .paths()
-        .iter()
-        .map(|path| {
-            let content = std::fs::read(path);
-            content.map_err(|error| format!("could not read {}: {error}", path.display()))
-        })
-        .collect();
-    match contents.and_then(|contents| files.make(&contents)) {
+    match read_all(&files.paths()).and_then(|contents| files.make(&contents)) {
         Ok(_tls) => Some(Some(files)),
         Err(rule) => {
             reader.problem(CERTIFICATE, rule);

@@ -50,7 +50,12 @@ async fn create(channel: &Channel, request: pb::CreateSessionRequest) -> Result<
 }
 
 async fn phase(world: &World, session_id: &str) -> Phase {
-    let labels = world.agb().labels(session_id, patience()).await.unwrap();
+    let labels = world
+        .agb()
+        .await
+        .labels(session_id, patience())
+        .await
+        .unwrap();
     let keys = Keys::new(Keyring::of_secret(KEY, "default"));
     Stamp::read(&labels, &keys).unwrap().phase
 }

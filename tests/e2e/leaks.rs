@@ -99,9 +99,9 @@ fn stamp(phase: Phase, expires: i64) -> Stamp {
     }
 }
 
-fn sweeper(world: &World) -> Sweeper {
+async fn sweeper(world: &World) -> Sweeper {
     let creations = Creations::new(
-        Arc::new(world.agb()),
+        Arc::new(world.agb().await),
         Keys::new(Keyring::of_secret(KEY, "default")),
         Settings {
             creation_lease: Duration::from_secs(1),
@@ -127,7 +127,7 @@ async fn session_with(world: &World, labels: &LabelMap) -> String {
         mcp_policy_id: None,
         timeout: None,
     };
-    let made = Upstream::create(&world.agb(), &call, patience()).await;
+    let made = Upstream::create(&world.agb().await, &call, patience()).await;
     made.unwrap().session_id
 }
 
@@ -157,7 +157,7 @@ async fn only_what_is_provably_ours_was_not_handed_over_and_has_expired_is_swept
     for phase in [Phase::Candidate, Phase::Chosen, Phase::Withdrawn] {
         session_with(&world, &stamp(phase, long_ago).write(&callers, &ours)).await;
     }
-    let mut sweeper = sweeper(&world);
+    let mut sweeper = sweeper(&world).await;
     let sweep = sweeper.round().await.unwrap();
     // All but the one without labels of ours, and the one that was handed over.
     assert_eq!(
@@ -192,7 +192,7 @@ async fn two_sweepers_at_once_do_no_harm() {
     }
     let delay = FaultAction::Delay { delay_ms: 30 };
     world.inject("releaseSessionAsync", 10, delay);
-    let (mut first, mut second) = (sweeper(&world), sweeper(&world));
+    let (mut first, mut second) = (sweeper(&world).await, sweeper(&world).await);
     let (first, second) = join(first.round(), second.round()).await;
     assert!(first.unwrap().released + second.unwrap().released >= 5);
     world.until_active(0).await;

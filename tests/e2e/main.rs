@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
 mod bad_input;
+mod certificates;
 mod commands;
 mod contexts;
 mod cross_environment;
@@ -17,9 +18,11 @@ mod protocol;
 mod reflection;
 mod refusals;
 mod retries;
+mod rotation;
 mod scripted_storage;
 mod sessions;
 mod support;
 mod syncs;
+mod tls;
 mod tools;
 mod transfers;

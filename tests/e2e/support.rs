@@ -51,7 +51,7 @@ impl World {
             ..agb_emulator::Config::default()
         };
         let emulator = Emulator::start(config).await.unwrap();
-        let (gateway, channel) = start_gateway(&emulator, settings).await;
+        let (gateway, channel) = start_connected(&emulator, settings).await;
         Self {
             emulator,
             channel,
@@ -66,7 +66,7 @@ impl World {
 
     /// Another gateway in front of the same AGB, with settings of its own.
     pub(crate) async fn replica_with(&self, settings: Figment) -> (Gateway, Channel) {
-        start_gateway(&self.emulator, settings).await
+        start_connected(&self.emulator, settings).await
     }
 
     /// Another gateway, which gives every call one second. With a deadline of the client's own it would be a race which of the
@@ -75,7 +75,21 @@ impl World {
         let settings = Figment::new()
             .merge(("server.max_deadline", "1s"))
             .merge(("server.default_deadline", "1s"));
-        start_gateway(&self.emulator, settings).await
+        start_connected(&self.emulator, settings).await
+    }
+
+    /// Another gateway in front of the same AGB, to which nobody is connected.
+    pub(crate) async fn start_gateway(&self, settings: Figment) -> Gateway {
+        self.start_gateway_with_key(settings, Some(KEY)).await
+    }
+
+    /// The same, with the key of another account, or one that the settings name.
+    pub(crate) async fn start_gateway_with_key(
+        &self,
+        settings: Figment,
+        key: Option<&str>,
+    ) -> Gateway {
+        start_gateway(&self.emulator, settings, key).await
     }
 
     pub(crate) fn gateway_address(&self) -> std::net::SocketAddr {
@@ -103,17 +117,17 @@ impl World {
     }
 
     /// A client of the same AGB, past the gateway.
-    pub(crate) fn agb(&self) -> Client {
+    pub(crate) async fn agb(&self) -> Client {
         let settings = Figment::new().merge(("agb.endpoint", self.emulator.url()));
         let config = Config::read(&settings, Some(KEY.to_owned())).unwrap();
-        let connections = Connections::try_new(config.agb.client).unwrap();
+        let connections = Connections::start(config.agb.client).await.unwrap();
         Client::new(connections, Reloaded::fixed(Secrets::one(KEY.into())))
     }
 
     /// The sessions that AGB lists as active, smallest id first.
     pub(crate) async fn active(&self) -> Vec<String> {
         let no_filter = LabelMap::new();
-        let listed = Upstream::list(&self.agb(), &no_filter, None, patience()).await;
+        let listed = Upstream::list(&self.agb().await, &no_filter, None, patience()).await;
         let mut ids = listed.unwrap().session_ids;
         ids.sort();
         ids
@@ -221,15 +235,19 @@ impl World {
     }
 }
 
-async fn start_gateway(emulator: &Emulator, settings: Figment) -> (Gateway, Channel) {
+async fn start_connected(emulator: &Emulator, settings: Figment) -> (Gateway, Channel) {
+    let gateway = start_gateway(emulator, settings, Some(KEY)).await;
+    let channel = connect(gateway.address()).await;
+    (gateway, channel)
+}
+
+async fn start_gateway(emulator: &Emulator, settings: Figment, key: Option<&str>) -> Gateway {
     let settings = Figment::new()
         .merge(("server.listen", "127.0.0.1:0"))
         .merge(("agb.endpoint", emulator.url()))
         .merge(settings);
-    let config = Config::read(&settings, Some(KEY.to_owned())).unwrap();
-    let gateway = Gateway::start(config).await.unwrap();
-    let channel = connect(gateway.address()).await;
-    (gateway, channel)
+    let config = Config::read(&settings, key.map(str::to_owned)).unwrap();
+    Gateway::start(config).await.unwrap()
 }
 
 pub(crate) async fn connect(address: std::net::SocketAddr) -> Channel {

@@ -204,7 +204,7 @@ async fn an_altered_token_and_one_of_another_key_are_refused_and_agb_is_not_aske
     let settings = Figment::new().merge(("secrets.signing_key_file", keys.path()));
     let foreign = World::with_settings(settings).await;
     let message = refused_token(&foreign, &token).await;
-    assert!(message.contains("another token key"), "{message}");
+    assert!(message.contains("another signing key"), "{message}");
     assert_eq!(world.emulator.request_count("GetContextInfo"), looks);
 }
 

@@ -1,0 +1,59 @@
+//! Keys that change while the gateway runs.
+
+use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
+use figment::Figment;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::support::{World, connect, reason, within};
+
+async fn list(channel: &Channel, page_token: &str) -> Result<pb::ListContextsResponse, Status> {
+    let request = within(pb::ListContextsRequest {
+        page_size: 1,
+        page_token: page_token.to_owned(),
+    });
+    let mut contexts = ContextServiceClient::new(channel.clone());
+    let answer = contexts.list_contexts(request);
+    answer.await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn a_new_key_of_agb_counts_at_once_when_agb_refuses_the_old_one() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "first").unwrap();
+    // Nothing but AGB's refusal makes it look at the file.
+    let settings = Figment::new()
+        .merge(("agb.api_key_file", &file))
+        .merge(("secrets.reload_interval", "1h"));
+    let gateway = world.start_gateway_with_key(settings, None).await;
+    let channel = connect(gateway.address()).await;
+    for name in ["a", "b"] {
+        let request = within(pb::CreateContextRequest {
+            context: Some(pb::Context {
+                name: name.to_owned(),
+                ..pb::Context::default()
+            }),
+            ..pb::CreateContextRequest::default()
+        });
+        let mut contexts = ContextServiceClient::new(channel.clone());
+        let answer = contexts.create_context(request);
+        answer.await.unwrap();
+    }
+    let page_token = list(&channel, "").await.unwrap().next_page_token;
+
+    world.emulator.rotate_key("first", "second");
+    let status = list(&channel, "").await.unwrap_err();
+    assert_eq!(reason(&status), "AGB_KEY_REJECTED");
+
+    std::fs::write(&file, "second").unwrap();
+    let asked = world.emulator.request_count("ListContexts");
+    assert_eq!(list(&channel, "").await.unwrap().contexts.len(), 1);
+    assert_eq!(world.emulator.request_count("ListContexts"), asked + 2);
+    // What was signed with a key that was derived from the old one still counts.
+    let second = list(&channel, &page_token).await.unwrap();
+    assert_eq!(second.contexts.len(), 1);
+    assert_eq!(world.emulator.request_count("ListContexts"), asked + 3);
+}
