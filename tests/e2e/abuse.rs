@@ -1,0 +1,49 @@
+//! Connections that mean no good are ended, and nobody else notices.
+
+use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::sync_policy_service_client::SyncPolicyServiceClient;
+use figment::Figment;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::attacks::Attack;
+use crate::support::{World, connect, within};
+
+/// More than the bounds below let through.
+const FLOOD: u32 = 100_000;
+
+#[tokio::test]
+async fn floods_are_ended_and_another_client_s_calls_go_on() {
+    let world = World::start().await;
+    let settings = Figment::new()
+        .merge(("server.max_control_frames_per_second", 100))
+        .merge(("server.handshake_timeout", "200ms"));
+    let gateway = world.start_gateway(settings).await;
+    let address = gateway.address();
+    let channel = connect(address).await;
+    for attack in Attack::ALL {
+        let attack = tokio::spawn(attack.run(address, FLOOD));
+        let mut calls = 0;
+        while calls < 20 || !attack.is_finished() {
+            let request = within(pb::ListSyncPoliciesRequest::default());
+            let mut policies = SyncPolicyServiceClient::new(channel.clone());
+            policies.list_sync_policies(request).await.unwrap();
+            calls += 1;
+        }
+        let sent = attack.await.unwrap().unwrap();
+        assert!(sent < FLOOD, "all {sent} frames were taken");
+    }
+}
+
+#[tokio::test]
+async fn connections_too_many_are_closed_and_those_before_stay() {
+    let world = World::start().await;
+    let settings = Figment::new().merge(("server.max_connections_per_address", 1));
+    let gateway = world.start_gateway(settings).await;
+    let channel = connect(gateway.address()).await;
+    let mut second = TcpStream::connect(gateway.address()).await.unwrap();
+    assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0, "it is closed");
+    let mut policies = SyncPolicyServiceClient::new(channel);
+    let request = within(pb::ListSyncPoliciesRequest::default());
+    policies.list_sync_policies(request).await.unwrap();
+}
