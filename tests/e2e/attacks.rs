@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
 
+/// Only a server that never ends the connection meets it.
+const PATIENCE: Duration = Duration::from_mins(1);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -46,7 +50,8 @@ impl Attack {
         Self::SlowLoris,
     ];
 
-    /// Sends up to `most` frames (or, very slowly, none), and waits until the server ends the connection. How many were sent.
+    /// Sends up to `most` frames, or none and only a part of the greeting, until the server ends the connection. How many were
+    /// sent; all of them when the server never minded.
     pub(crate) async fn run(self, address: SocketAddr, most: u32) -> io::Result<u32> {
         let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
         let ended = tokio::spawn(until_ended(reader));
@@ -56,8 +61,9 @@ impl Attack {
         } else {
             self.flood(&mut writer, most).await
         };
-        // It may have been ended while this was still writing.
-        ended.await.map_err(io::Error::other)?;
+        if sent < most {
+            timeout(PATIENCE, ended).await??;
+        }
         Ok(sent)
     }
 
