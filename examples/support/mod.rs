@@ -22,6 +22,7 @@ impl Drop for Gateway {
 
 impl Gateway {
     /// Starts it in front of the AGB at `endpoint`, and waits until it serves.
+    #[allow(dead_code)] // Not every measurement asks for it.
     pub(crate) fn start(program: &Path, endpoint: &str) -> Result<Self, Failure> {
         Self::start_with(program, endpoint, &[])
     }
