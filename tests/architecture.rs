@@ -12,19 +12,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("reload", &[]),
     ("resilience", &["domain"]),
+    ("auth", &["reload", "resilience"]),
     ("agb", &["domain", "resilience"]),
     ("sync", &["domain", "resilience", "agb"]),
     ("creation", &["domain", "resilience", "agb"]),
     ("proto", &[]),
     (
         "status",
-        &["domain", "resilience", "agb", "sync", "creation", "proto"],
+        &[
+            "domain",
+            "resilience",
+            "auth",
+            "agb",
+            "sync",
+            "creation",
+            "proto",
+        ],
     ),
     (
         "service",
         &[
             "domain",
             "resilience",
+            "auth",
             "agb",
             "sync",
             "creation",
@@ -32,10 +42,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "status",
         ],
     ),
-    ("layer", &["domain", "resilience", "proto", "status"]),
+    (
+        "layer",
+        &["domain", "resilience", "auth", "proto", "status"],
+    ),
     (
         "config",
-        &["domain", "resilience", "agb", "sync", "creation"],
+        &["domain", "resilience", "auth", "agb", "sync", "creation"],
     ),
     ("telemetry", &["config"]),
     (
@@ -43,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "domain",
             "resilience",
+            "auth",
             "agb",
             "sync",
             "creation",
@@ -58,7 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that only these modules may use; `main` and `dev` are the program.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("reqwest", &["agb"]),
+    ("reqwest", &["agb", "auth"]),
     ("figment", &["config", "dev"]),
     (
         "tonic",
@@ -71,9 +85,12 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("http_body_util", &["layer"]),
     ("prost", &["proto", "status"]),
     ("prost_types", &["proto", "status", "service"]),
-    ("serde", &["agb", "sync", "service", "config"]),
-    ("serde_json", &["agb", "sync", "service"]),
-    ("secrecy", &["domain", "agb", "service", "config"]),
+    ("serde", &["agb", "auth", "sync", "service", "config"]),
+    ("serde_json", &["agb", "auth", "sync", "service"]),
+    ("secrecy", &["domain", "auth", "agb", "service", "config"]),
+    ("jsonwebtoken", &["auth"]),
+    ("x509_parser", &["auth"]),
+    ("subtle", &["auth"]),
     ("agb_emulator", &["main", "dev"]),
 ];
 
