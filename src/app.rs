@@ -14,10 +14,12 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::agb::{Client, Tools};
+use crate::auth::Guard;
 use crate::config::{Config, ServerConfig};
 use crate::creation::{Clock, Creations, Sweeper};
 use crate::layer::{
-    AdmissionLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer,
+    AdmissionLayer, AuthLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits,
+    ExplainLayer,
 };
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::v1::{
@@ -50,6 +52,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What callers are known by could not be read.
+    #[error("{0}")]
+    Auth(String),
     /// The descriptors for reflection could not be read.
     #[error("server reflection could not be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -70,6 +75,7 @@ impl Gateway {
     /// Starts everything, or nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let client = Client::try_new(config.agb.client.clone()).map_err(StartError::Client)?;
+        let guard = Guard::start(&config.auth).await.map_err(StartError::Auth)?;
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
         let creations = Creations::new(
@@ -125,6 +131,8 @@ impl Gateway {
             .layer(ExplainLayer)
             // Before anything costs time or memory.
             .layer(AdmissionLayer::new(config.server.max_concurrent_calls))
+            // Before anything is done for the call; within the admission, so that checking credentials is bounded too.
+            .layer(AuthLayer(guard))
             // Around all that may take long.
             .layer(CutOffLayer(drain.clone()))
             // Before anything reads the request.

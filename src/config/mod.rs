@@ -4,6 +4,7 @@
 //! defaults, the file, `AGB_ENDPOINT`, and `AGB_GATEWAY_<SECTION>__<SETTING>` (for example `AGB_GATEWAY_SERVER__LISTEN`).
 
 mod agb;
+mod auth;
 mod limits;
 mod log;
 mod mapping;
@@ -27,6 +28,7 @@ pub use server::ServerConfig;
 pub use session::SessionConfig;
 pub use sync::SyncConfig;
 
+use crate::auth::AuthConfig;
 use crate::domain::{Limits, Preset};
 use reader::Reader;
 
@@ -40,6 +42,8 @@ const ENDPOINT_VARIABLE: &str = "AGB_ENDPOINT";
 pub struct Config {
     /// The listening side.
     pub server: ServerConfig,
+    /// Who may call, and what.
+    pub auth: AuthConfig,
     /// The side towards AGB.
     pub agb: AgbConfig,
     /// How syncs are followed.
@@ -96,12 +100,15 @@ impl Config {
         let mapping = MappingConfig::read(&mut reader);
         let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
+        let listen = server.as_ref().map(|server| server.listen);
+        let auth = auth::read(&mut reader, listen, limits.as_ref());
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, session, mapping, limits, log) {
+        match (server, auth, agb, sync, session, mapping, limits, log) {
             (
                 Some(server),
+                Some(auth),
                 Some(agb),
                 Some(sync),
                 Some(session),
@@ -110,6 +117,7 @@ impl Config {
                 Some(log),
             ) => Ok(Self {
                 server,
+                auth,
                 agb,
                 sync,
                 session,

@@ -24,7 +24,7 @@ impl Row {
         }
     }
 
-    fn with_retry(self, delay: Option<Duration>) -> Self {
+    pub(super) fn with_retry(self, delay: Option<Duration>) -> Self {
         Self {
             retry_delay: Some(delay.unwrap_or(DEFAULT_RETRY_DELAY)),
             ..self

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
+mod authentication;
+mod authorization;
 mod bad_input;
 mod commands;
 mod contexts;
