@@ -31,7 +31,8 @@ use crate::proto::v1::{
 use crate::resilience::Drain;
 use crate::service::background::Background;
 use crate::service::{
-    Backend, ContextService, MappingPolicyService, SessionService, SyncPolicyService, SyncService,
+    Backend, ContextService, MappingPolicyService, Owned, SessionService, SyncPolicyService,
+    SyncService,
 };
 use crate::sync::Syncs;
 
@@ -98,6 +99,7 @@ impl Gateway {
             pace: config.sync.settings.pace,
             max_walk_entries: config.mapping.max_entries,
             limits: config.limits,
+            owned: Owned::default(),
             presets: Arc::new(config.presets),
             client,
         };

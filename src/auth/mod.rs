@@ -22,7 +22,7 @@ pub use pattern::Pattern;
 pub use peer::Peer;
 pub use quota::QuotaSettings;
 pub use refusal::{Credentials, Denied, Refusal};
-pub use rights::{Right, Rights, right_for};
+pub use rights::{Right, Rights, right_for, rights_by_path};
 pub use rules::Rule;
 pub use settings::{AuthConfig, DEFAULT_TENANT, Method};
 pub use token::{NewToken, principal_name};

@@ -7,6 +7,7 @@ mod context;
 mod incoming;
 mod mapping_policy;
 mod page_token;
+mod scope;
 mod session;
 mod shell;
 mod sync;
@@ -29,6 +30,7 @@ use background::Background;
 
 pub use context::ContextService;
 pub use mapping_policy::MappingPolicyService;
+pub use scope::Owned;
 pub use session::SessionService;
 pub use sync::SyncService;
 pub use sync_policy::SyncPolicyService;
@@ -52,6 +54,8 @@ pub struct Backend {
     pub max_walk_entries: usize,
     /// How much callers may ask for.
     pub limits: Limits,
+    /// Which sessions are whose, where rules fix labels.
+    pub owned: Owned,
     /// The presets of the configuration, by name.
     pub presets: Arc<BTreeMap<String, Preset>>,
 }

@@ -178,6 +178,7 @@ impl Failure {
     pub fn is_session_not_found(&self) -> bool {
         match self {
             Self::Agb { error, .. } => error.is_session_not_found(),
+            Self::NotFound { resource, .. } => matches!(resource, Resource::Session(_)),
             Self::Sync { error, .. } => match &error.outcome {
                 Outcome::Agb(error) => error.is_session_not_found(),
                 _ => false,

@@ -191,3 +191,195 @@ async fn a_caller_who_calls_too_often_is_told_when_to_call_again() {
     assert!(retry.unwrap().as_secs() > 900, "{retry:?}");
     list("other").await.unwrap();
 }
+
+/// Two teams that use one account, and someone whom no labels bind.
+async fn two_teams() -> Tenancy {
+    Tenancy::start(
+        &["red", "blue", "boss"],
+        r#"
+        [[auth.rules]]
+        principals = ["token:red"]
+        roles = ["read", "sessions"]
+        labels = { team = "red" }
+        [[auth.rules]]
+        principals = ["token:blue"]
+        roles = ["read", "sessions"]
+        labels = { team = "blue" }
+        [[auth.rules]]
+        principals = ["token:boss"]
+        roles = ["admin"]
+        "#,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn the_labels_of_a_rule_are_on_every_session_and_stay_there() {
+    let tenancy = two_teams().await;
+    let red = tenancy
+        .create_with("red", CODE_IMAGE, &[("a", "b")])
+        .await
+        .unwrap();
+    let status = tenancy
+        .create_with("red", CODE_IMAGE, &[("team", "blue")])
+        .await;
+    let status = status.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(wrong_fields(&status), ["labels[\"team\"]"]);
+    assert_eq!(tenancy.world.active().await, [red.clone()]);
+
+    let set = async |labels| {
+        let request = pb::SetSessionLabelsRequest {
+            session_id: red.clone(),
+            labels: map(labels),
+        };
+        let request = tenancy.of("red", request);
+        tenancy.world.sessions().set_session_labels(request).await
+    };
+    let status = set(&[("team", "none")]).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    set(&[("c", "d")]).await.unwrap();
+    let request = pb::GetSessionLabelsRequest {
+        session_id: red.clone(),
+    };
+    let answer = tenancy
+        .world
+        .sessions()
+        .get_session_labels(tenancy.of("boss", request))
+        .await;
+    assert_eq!(
+        answer.unwrap().into_inner().labels,
+        map(&[("c", "d"), ("team", "red")])
+    );
+}
+
+#[tokio::test]
+async fn a_list_shows_a_caller_its_own_sessions() {
+    let tenancy = two_teams().await;
+    let red = tenancy.create("red", CODE_IMAGE).await.unwrap();
+    let blue = tenancy.create("blue", CODE_IMAGE).await.unwrap();
+    let list = async |principal, labels| {
+        let request = pb::ListSessionsRequest {
+            labels: map(labels),
+            ..pb::ListSessionsRequest::default()
+        };
+        let request = tenancy.of(principal, request);
+        let answer = tenancy.world.sessions().list_sessions(request).await?;
+        let sessions = answer.into_inner().sessions.into_iter();
+        let mut ids: Vec<_> = sessions.map(|session| session.session_id).collect();
+        ids.sort();
+        Ok::<_, Status>(ids)
+    };
+    assert_eq!(list("red", &[]).await.unwrap(), [red.clone()]);
+    assert_eq!(list("blue", &[]).await.unwrap(), [blue.clone()]);
+    let status = list("red", &[("team", "blue")]).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let mut both = vec![red, blue];
+    both.sort();
+    assert_eq!(list("boss", &[]).await.unwrap(), both);
+}
+
+/// What a caller may learn from an error, without the ids that it knows itself and AGB's ids of requests.
+fn seen(status: &Status, session_id: &str) -> String {
+    let details = status.get_error_details();
+    let text = format!(
+        "{:?} {} {:?} {:?}",
+        status.code(),
+        status.message(),
+        details.error_info(),
+        details.resource_info()
+    );
+    text.replace(session_id, "<id>")
+}
+
+#[tokio::test]
+async fn the_session_of_another_is_as_if_it_did_not_exist() {
+    let tenancy = two_teams().await;
+    let blue = tenancy.create("blue", CODE_IMAGE).await.unwrap();
+    let unknown = "s-0000000000";
+    macro_rules! check {
+        ($client:ident.$method:ident, $id:ident => $request:expr) => {{
+            let mut answers = Vec::new();
+            for $id in [blue.as_str(), unknown] {
+                let request = tenancy.of("red", $request);
+                let answer = tenancy.world.$client().$method(request).await;
+                let status = answer.map(|_| ()).unwrap_err();
+                assert_eq!(reason(&status), "SESSION_NOT_FOUND", "{status:?}");
+                answers.push(seen(&status, $id));
+            }
+            assert_eq!(answers[0], answers[1], stringify!($method));
+        }};
+    }
+    macro_rules! by_id {
+        ($($method:ident $request:ident { $($rest:tt)* })*) => {$(
+            check!(sessions.$method, id => pb::$request {
+                session_id: id.to_owned(), $($rest)*
+            });
+        )*};
+    }
+    by_id! {
+        get_session GetSessionRequest {}
+        keep_session_alive KeepSessionAliveRequest {}
+        get_session_labels GetSessionLabelsRequest {}
+        set_session_labels SetSessionLabelsRequest { labels: map(&[("a", "b")]), }
+        execute_command ExecuteCommandRequest { command: "id".to_owned(), ..Default::default() }
+        run_code RunCodeRequest { code: "1".to_owned(), ..Default::default() }
+        call_tool CallToolRequest { name: "shell".to_owned(), ..Default::default() }
+        read_file ReadFileRequest { path: "/etc/passwd".to_owned(), ..Default::default() }
+        list_directory ListDirectoryRequest { path: "/".to_owned(), ..Default::default() }
+        get_session_link GetSessionLinkRequest { ..Default::default() }
+        get_cdp_link GetCdpLinkRequest {}
+        get_session_metrics GetSessionMetricsRequest {}
+        get_session_resource GetSessionResourceRequest {}
+        init_browser InitBrowserRequest { ..Default::default() }
+        load_internal_contexts LoadInternalContextsRequest { context_types: vec!["x".to_owned()], }
+        delete_session DeleteSessionRequest { ..Default::default() }
+    }
+    check!(sessions.write_file, id => {
+        let header = pb::WriteFileHeader {
+            session_id: id.to_owned(),
+            path: "/tmp/x".to_owned(),
+            ..Default::default()
+        };
+        tokio_stream::once(pb::WriteFileRequest {
+            payload: Some(pb::write_file_request::Payload::Header(header)),
+        })
+    });
+    check!(syncs.sync_contexts, id => pb::SyncContextsRequest {
+        session_id: id.to_owned(),
+        ..Default::default()
+    });
+    check!(syncs.get_sync_status, id => pb::GetSyncStatusRequest {
+        target: Some(pb::get_sync_status_request::Target::SessionId(id.to_owned())),
+    });
+    check!(syncs.wait_for_sync, id => pb::WaitForSyncRequest {
+        target: Some(pb::wait_for_sync_request::Target::SessionId(id.to_owned())),
+    });
+    check!(syncs.watch_sync, id => pb::WatchSyncRequest {
+        target: Some(pb::watch_sync_request::Target::SessionId(id.to_owned())),
+        ..Default::default()
+    });
+    check!(mappings.verify_mapping, id => pb::VerifyMappingRequest {
+        session_id: id.to_owned(),
+        context_id: "c".to_owned(),
+        original_path: "/a".to_owned(),
+        target_path: "/b".to_owned(),
+    });
+    // Deleting what may be missing succeeds, and deletes nothing.
+    let request = pb::DeleteSessionRequest {
+        session_id: blue.clone(),
+        allow_missing: true,
+        ..Default::default()
+    };
+    let answer = tenancy
+        .world
+        .sessions()
+        .delete_session(tenancy.of("red", request))
+        .await;
+    assert!(answer.is_ok());
+    let request = pb::GetSessionRequest { session_id: blue };
+    for principal in ["blue", "boss"] {
+        let request = tenancy.of(principal, request.clone());
+        tenancy.world.sessions().get_session(request).await.unwrap();
+    }
+}
