@@ -133,14 +133,14 @@ impl Gateway {
             .layer(ExplainLayer)
             // Before anything costs time or memory.
             .layer(AdmissionLayer::new(config.server.max_concurrent_calls))
-            // Before anything is done for the call; within the admission, so that checking credentials is bounded too.
-            .layer(AuthLayer(guard))
             // Around all that may take long.
             .layer(CutOffLayer(drain.clone()))
             // Before anything reads the request.
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
+            // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
+            .layer(AuthLayer(guard))
             .add_service(limited!(health_service))
             .add_service(limited!(reflection().build_v1()?))
             // Older releases of grpcurl speak v1alpha only.

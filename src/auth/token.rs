@@ -64,6 +64,10 @@ impl Tokens {
     /// its number and never by its text: somebody may have put a token there.
     pub(super) fn parse(content: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(content).map_err(|_| "is no UTF-8 text".to_owned())?;
+        if text.trim().is_empty() {
+            // So is every file for a moment that is written in place; nobody is to be turned away for that.
+            return Err("is empty; a comment alone says that there are no tokens".to_owned());
+        }
         let mut tokens: Vec<([u8; 32], Arc<str>)> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let at = |rule: &str| format!("line {}: {rule}", index + 1);
@@ -146,7 +150,8 @@ mod tests {
         let stranger = NewToken::generate("ci").unwrap();
         assert_eq!(tokens.principal(stranger.expose()), None);
         assert_eq!(tokens.principal(""), None);
-        assert_eq!(Tokens::parse(b"").unwrap().principal(first.expose()), None);
+        let none = Tokens::parse(b"# none").unwrap();
+        assert_eq!(none.principal(first.expose()), None);
     }
 
     #[test]
@@ -166,7 +171,9 @@ mod tests {
             assert!(error.starts_with("line 2: "), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
-        assert!(Tokens::parse(&[0xff]).is_err());
+        for content in [&b"\xff"[..], b"", b"\n"] {
+            assert!(Tokens::parse(content).is_err());
+        }
         for principal in ["", "a b", "a\n"] {
             assert!(NewToken::generate(principal).is_err());
         }

@@ -25,7 +25,7 @@ const KINDS: [&str; 5] = ["token:", "jwt:", "mtls:", "key:", "anonymous"];
 /// An entry of `auth.jwt`, as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Issuer {
+struct RawIssuer {
     name: String,
     issuer: String,
     audiences: Vec<String>,
@@ -68,7 +68,7 @@ pub(super) fn read(
     let open_reflection = reader.optional("auth.open_reflection").unwrap_or(true);
     let reload_interval = reader.duration("auth.reload_interval", "10s", MILLISECOND..=HOUR);
     let token_file: Option<PathBuf> = reader.optional("auth.token_file");
-    let issuers: Vec<Issuer> = reader.optional("auth.jwt").unwrap_or_default();
+    let issuers: Vec<RawIssuer> = reader.optional("auth.jwt").unwrap_or_default();
     let rules: Vec<RawRule> = reader.optional("auth.rules").unwrap_or_default();
     let has = |method| methods.contains(&method);
     let is_open_to_all = listen.is_some_and(|address| !address.ip().is_loopback());
@@ -91,7 +91,7 @@ pub(super) fn read(
     let issuers = each(reader, "auth.jwt", issuers, issuer);
     unique_issuers(reader, &issuers);
     let rules = each(reader, "auth.rules", rules, |raw, problem| {
-        rule(raw, limits, problem)
+        Some(rule(raw, limits, problem))
     });
     Some(AuthConfig {
         methods,
@@ -158,7 +158,7 @@ fn unique_issuers(reader: &mut Reader<'_>, issuers: &[IssuerSettings]) {
     }
 }
 
-fn issuer(raw: Issuer, problem: Note<'_>) -> Option<IssuerSettings> {
+fn issuer(raw: RawIssuer, problem: Note<'_>) -> Option<IssuerSettings> {
     let is_word = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     if raw.name.is_empty() || !raw.name.chars().all(is_word) {
         problem(
@@ -188,15 +188,14 @@ fn issuer(raw: Issuer, problem: Note<'_>) -> Option<IssuerSettings> {
     let mut algorithms = Vec::new();
     let default = || ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec();
     for name in raw.algorithms.unwrap_or_else(default) {
-        match Algorithm::of_name(&name) {
-            Some(algorithm) => algorithms.push(algorithm),
-            None => {
-                let known: Vec<_> = Algorithm::names().collect();
-                problem(
-                    "algorithms",
-                    format!("must be of {}, got {name:?}", known.join(", ")),
-                );
-            }
+        if let Some(algorithm) = Algorithm::of_name(&name) {
+            algorithms.push(algorithm);
+        } else {
+            let known: Vec<_> = Algorithm::names().collect();
+            problem(
+                "algorithms",
+                format!("must be of {}, got {name:?}", known.join(", ")),
+            );
         }
     }
     let leeway = duration(
@@ -296,7 +295,7 @@ fn duration(
     fitting
 }
 
-fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Option<Rule> {
+fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Rule {
     for (field, is_empty) in [
         ("principals", raw.principals.is_empty()),
         ("roles", raw.roles.is_empty()),
@@ -323,12 +322,11 @@ fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Option<Rule
         .map(|images| patterns(&images, "images", problem));
     let mut rights = Vec::new();
     for name in &raw.roles {
-        match Right::of_name(name) {
-            Some(right) => rights.push(right),
-            None => {
-                let known = Right::ALL.map(Right::name).join(", ");
-                problem("roles", format!("must be of {known}, got {name:?}"));
-            }
+        if let Some(right) = Right::of_name(name) {
+            rights.push(right);
+        } else {
+            let known = Right::ALL.map(Right::name).join(", ");
+            problem("roles", format!("must be of {known}, got {name:?}"));
         }
     }
     if let Some(limits) = limits {
@@ -338,7 +336,7 @@ fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Option<Rule
             problem(&violation.field, violation.description.clone());
         }
     }
-    Some(Rule {
+    Rule {
         principals,
         tenant: raw.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
         rights: Rights::new(rights),
@@ -350,7 +348,7 @@ fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Option<Rule
             raw.max_concurrent_calls,
             problem,
         ),
-    })
+    }
 }
 
 fn patterns(texts: &[String], field: &str, problem: Note<'_>) -> Vec<Pattern> {

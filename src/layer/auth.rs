@@ -1,4 +1,4 @@
-//! Asks who calls, before anything else is done for the call. What is behind it finds a [`Caller`] in the request's extensions.
+//! Asks who calls, before any service sees the call. What is behind it finds a [`Caller`] in the request's extensions.
 
 use std::error::Error;
 use std::mem;
@@ -14,6 +14,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::auth::{Caller, Guard, KEY_HEADER, Peer};
+use crate::resilience::Deadline;
 use crate::status::Failure;
 
 /// Lets in only calls that the guard admits.
@@ -61,10 +62,21 @@ where
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().cloned();
             let path = request.uri().path();
-            let admitted = guard.admit(path, request.headers(), peer.as_ref()).await;
+            let admitted = guard.admit(path, request.headers(), peer.as_ref());
+            let admitted = match request.extensions().get::<Deadline>() {
+                Some(deadline) => deadline.bound(admitted).await,
+                None => Ok(admitted.await),
+            };
+            let admitted = match admitted {
+                Ok(admitted) => admitted.map_err(Failure::from),
+                Err(_exceeded) => Err(Failure::Deadline {
+                    doing: "finding out who calls".to_owned(),
+                    resource: None,
+                }),
+            };
             let caller = match admitted {
                 Ok(caller) => caller,
-                Err(refusal) => return Ok(Status::from(Failure::from(refusal)).into_http()),
+                Err(failure) => return Ok(Status::from(failure).into_http()),
             };
             // Nothing behind this has any use for credentials, so nothing can give them away.
             request.headers_mut().remove(AUTHORIZATION);

@@ -31,8 +31,9 @@ impl Rate {
         let now = Instant::now();
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = due.saturating_duration_since(now);
-        if ahead > self.tolerance {
-            return Err(ahead - self.tolerance);
+        let wait = ahead.saturating_sub(self.tolerance);
+        if !wait.is_zero() {
+            return Err(wait);
         }
         if let Some(next) = (*due).max(now).checked_add(self.interval) {
             *due = next;

@@ -26,7 +26,8 @@ impl Tenancy {
         let mut tokens = Vec::new();
         for principal in principals {
             let token = NewToken::generate(principal).unwrap();
-            lines += &format!("{}\n", token.line);
+            lines.push_str(&token.line);
+            lines.push('\n');
             tokens.push((*principal, bearer(token.expose())));
         }
         fs::write(&file, lines).unwrap();
@@ -226,7 +227,7 @@ async fn the_labels_of_a_rule_are_on_every_session_and_stay_there() {
     let status = status.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     assert_eq!(wrong_fields(&status), ["labels[\"team\"]"]);
-    assert_eq!(tenancy.world.active().await, [red.clone()]);
+    assert_eq!(tenancy.world.active().await, std::slice::from_ref(&red));
 
     let set = async |labels| {
         let request = pb::SetSessionLabelsRequest {
@@ -270,8 +271,11 @@ async fn a_list_shows_a_caller_its_own_sessions() {
         ids.sort();
         Ok::<_, Status>(ids)
     };
-    assert_eq!(list("red", &[]).await.unwrap(), [red.clone()]);
-    assert_eq!(list("blue", &[]).await.unwrap(), [blue.clone()]);
+    assert_eq!(list("red", &[]).await.unwrap(), std::slice::from_ref(&red));
+    assert_eq!(
+        list("blue", &[]).await.unwrap(),
+        std::slice::from_ref(&blue)
+    );
     let status = list("red", &[("team", "blue")]).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     let mut both = vec![red, blue];
@@ -326,7 +330,7 @@ async fn the_session_of_another_is_as_if_it_did_not_exist() {
         run_code RunCodeRequest { code: "1".to_owned(), ..Default::default() }
         call_tool CallToolRequest { name: "shell".to_owned(), ..Default::default() }
         read_file ReadFileRequest { path: "/etc/passwd".to_owned(), ..Default::default() }
-        list_directory ListDirectoryRequest { path: "/".to_owned(), ..Default::default() }
+        list_directory ListDirectoryRequest { path: "/".to_owned(), }
         get_session_link GetSessionLinkRequest { ..Default::default() }
         get_cdp_link GetCdpLinkRequest {}
         get_session_metrics GetSessionMetricsRequest {}

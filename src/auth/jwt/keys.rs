@@ -63,7 +63,7 @@ pub(super) struct Keys(Vec<Key>);
 struct Key {
     id: Option<String>,
     fits: Vec<Algorithm>,
-    key: DecodingKey,
+    verifies: DecodingKey,
 }
 
 /// What a set says of a key.
@@ -101,12 +101,12 @@ impl Keys {
         let mut fitting = self.0.iter().filter(|key| key.fits.contains(&algorithm));
         let Some(id) = id else {
             return match (fitting.next(), fitting.next()) {
-                (Some(key), None) => Found::Key(Box::new(key.key.clone())),
+                (Some(key), None) => Found::Key(Box::new(key.verifies.clone())),
                 _ => Found::Unfit,
             };
         };
         match fitting.find(|key| key.id.as_deref() == Some(id)) {
-            Some(key) => Found::Key(Box::new(key.key.clone())),
+            Some(key) => Found::Key(Box::new(key.verifies.clone())),
             None if self.0.iter().any(|key| key.id.as_deref() == Some(id)) => Found::Unfit,
             None => Found::Unknown,
         }
@@ -152,6 +152,6 @@ fn key(value: Value) -> Option<Key> {
     Some(Key {
         id: jwk.common.key_id.clone(),
         fits,
-        key: DecodingKey::from_jwk(&jwk).ok()?,
+        verifies: DecodingKey::from_jwk(&jwk).ok()?,
     })
 }

@@ -165,14 +165,14 @@ async fn keep_current(
             state.last = Some(Instant::now());
         });
         // A wish from before this fetch costs one more at worst.
-        let wished = async {
+        let asked_for = async {
             sleep(settings.unknown_key_pause).await;
             wishes.recv().await
         };
         tokio::select! {
             () = sender.closed() => return,
             () = sleep(pause) => {}
-            _ = wished => {}
+            _ = asked_for => {}
         }
     }
 }

@@ -48,6 +48,7 @@ fn claims() -> Value {
     })
 }
 
+#[allow(clippy::needless_pass_by_value)] // So that the table below stays a table.
 fn with(changes: Value) -> Value {
     let mut claims = claims();
     for (claim, value) in changes.as_object().unwrap() {
@@ -153,6 +154,7 @@ fn hmac(secret: &[u8], alg: jsonwebtoken::Algorithm) -> String {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines)] // A table.
 async fn every_attack_is_rejected() {
     let world = world().await;
     let now = get_current_timestamp();
