@@ -265,7 +265,8 @@ mod tests {
         fs::write(&file, &token.line).unwrap();
         let good = format!("Bearer {}", token.expose());
         let bad = format!("Bearer {}", stranger.expose());
-        let long = format!("Bearer {}", "a".repeat(MAX_CREDENTIAL_BYTES));
+        let spaces = " ".repeat(MAX_CREDENTIAL_BYTES);
+        let long = format!("Bearer {spaces}{}", token.expose());
         let certified = peer("spiffe://corp/web");
         let nameless = peer("");
         let config = AuthConfig {
