@@ -4,6 +4,7 @@
 
 pub mod agb;
 pub mod app;
+pub mod auth;
 pub mod config;
 pub mod creation;
 pub mod domain;

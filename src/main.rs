@@ -1,4 +1,4 @@
-//! The commands: `serve`, `dev`, `check-config` and `healthcheck`.
+//! The commands: `serve`, `dev`, `check-config`, `new-token` and `healthcheck`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agb_gateway::app::Gateway;
+use agb_gateway::auth::NewToken;
 use agb_gateway::config::{Config, Problems};
 use agb_gateway::telemetry;
 use clap::{Args, Parser, Subcommand};
@@ -48,6 +49,11 @@ enum Command {
         /// A TOML file. Without it, defaults and the environment count.
         #[arg(long)]
         config: Option<PathBuf>,
+    },
+    /// Make a bearer token: prints the token for the caller, and the line for the token file.
+    NewToken {
+        /// What the caller is called; in rules and logs, after `token:`.
+        principal: String,
     },
     /// Ask a running gateway whether it is serving: for probes. Exits with 0 only when it is.
     Healthcheck {
@@ -142,6 +148,7 @@ async fn run(command: Command) -> Result<(), String> {
             emulator_listen,
         } => dev::dev(listen, emulator_listen).await,
         Command::CheckConfig { config } => check_config(config.as_deref()),
+        Command::NewToken { principal } => new_token(&principal),
         Command::Healthcheck {
             tls,
             address,
@@ -171,6 +178,13 @@ async fn serve(file: Option<&Path>) -> Result<(), String> {
 fn check_config(file: Option<&Path>) -> Result<(), String> {
     Config::load(file).map_err(|problems| in_lines(&problems))?;
     println!("the configuration is valid");
+    Ok(())
+}
+
+fn new_token(principal: &str) -> Result<(), String> {
+    let new = NewToken::generate(principal)?;
+    println!("token, shown only now:  {}", new.expose());
+    println!("line for the file:      {}", new.line);
     Ok(())
 }
 

@@ -12,13 +12,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("secret", &[]),
     ("resilience", &["domain"]),
+    ("auth", &["secret", "resilience"]),
     ("agb", &["domain", "resilience", "secret"]),
     ("sync", &["domain", "resilience", "secret", "agb"]),
     ("creation", &["domain", "resilience", "secret", "agb"]),
     ("proto", &[]),
     (
         "status",
-        &["domain", "resilience", "agb", "sync", "creation", "proto"],
+        &[
+            "domain",
+            "resilience",
+            "auth",
+            "agb",
+            "sync",
+            "creation",
+            "proto",
+        ],
     ),
     (
         "service",
@@ -26,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "domain",
             "resilience",
             "secret",
+            "auth",
             "agb",
             "sync",
             "creation",
@@ -33,14 +43,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "status",
         ],
     ),
-    ("listen", &["secret", "resilience"]),
-    ("layer", &["domain", "resilience", "proto", "status"]),
+    ("listen", &["secret", "resilience", "auth"]),
+    (
+        "layer",
+        &["domain", "resilience", "auth", "proto", "status"],
+    ),
     (
         "config",
         &[
             "domain",
             "resilience",
             "secret",
+            "auth",
             "agb",
             "sync",
             "creation",
@@ -53,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "domain",
             "resilience",
+            "auth",
             "agb",
             "sync",
             "creation",
@@ -70,7 +85,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that only these modules may use; `main` and `dev` are the program.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("reqwest", &["agb"]),
+    ("reqwest", &["agb", "auth"]),
     ("figment", &["config", "dev"]),
     (
         "tonic",
@@ -89,9 +104,17 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("http_body_util", &["layer"]),
     ("prost", &["proto", "status"]),
     ("prost_types", &["proto", "status", "service"]),
-    ("serde", &["agb", "sync", "service", "config"]),
-    ("serde_json", &["agb", "sync", "service"]),
-    ("secrecy", &["domain", "secret", "agb", "service", "config"]),
+    ("serde", &["agb", "auth", "sync", "service", "config"]),
+    ("serde_json", &["agb", "auth", "sync", "service"]),
+    (
+        "secrecy",
+        &[
+            "domain", "secret", "auth", "agb", "service", "config", "app",
+        ],
+    ),
+    ("jsonwebtoken", &["auth"]),
+    ("x509_parser", &["auth"]),
+    ("subtle", &["auth"]),
     ("agb_emulator", &["main", "dev"]),
 ];
 

@@ -33,6 +33,49 @@ fn the_reference_configuration_tells_the_defaults() {
 }
 
 #[test]
+fn every_example_of_the_documents_is_valid() {
+    let text = fs::read_to_string("docs/authentication.md").unwrap();
+    let examples: Vec<_> = text
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(examples.len() >= 6, "{}", examples.len());
+    for example in examples {
+        read(example);
+    }
+}
+
+#[test]
+fn what_the_reference_configuration_shows_as_comments_is_valid_too() {
+    let text = fs::read_to_string("config/gateway.toml").unwrap();
+    let section = text.split("\n[auth]\n").nth(1).unwrap();
+    let section = section.split("\n[agb]\n").next().unwrap();
+    let shown = section.lines().map(|line| {
+        let rest = line.strip_prefix("# ").unwrap_or_default();
+        let is_setting = |rest: &str| rest.split(' ').nth(1) == Some("=");
+        if rest.starts_with("[[") || is_setting(rest) {
+            rest
+        } else {
+            line
+        }
+    });
+    let shown = shown.collect::<Vec<_>>().join("\n");
+    let all = shown.replace("[\"none\"]", "[\"none\", \"token\", \"jwt\"]");
+    let auth = read(&format!("[auth]\n{all}")).auth;
+    assert_eq!((auth.issuers.len(), auth.rules.len()), (1, 1));
+    let defaults = read(&format!(
+        "[auth]\nmethods = [\"jwt\"]\n[[auth.jwt]]\nname = \"k8s\"\nissuer = {:?}\n\
+         audiences = [\"agb-gateway\"]\njwks_url = \"https://kubernetes.default.svc/openid/v1/jwks\"\n\
+         jwks_ca_file = \"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt\"\n\
+         jwks_bearer_token_file = \"/var/run/secrets/kubernetes.io/serviceaccount/token\"",
+        auth.issuers[0].issuer
+    ));
+    let defaults = format!("{:?}", defaults.auth.issuers);
+    assert_eq!(format!("{:?}", auth.issuers), defaults);
+}
+
+#[test]
 fn the_service_config_for_clients_names_every_service_and_repeats_unavailable_alone() {
     let text = fs::read_to_string("docs/service-config.json").unwrap();
     let config: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -26,6 +26,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub struct Client {
     pub(super) connections: Arc<Connections>,
     account: Reloaded<Secrets>,
+    /// Whether the key is the caller's and not the gateway's.
+    is_of_caller: bool,
 }
 
 #[cfg(test)]
@@ -55,6 +57,15 @@ impl Client {
         Self {
             connections,
             account,
+            is_of_caller: false,
+        }
+    }
+
+    /// A client of a caller's own account, whose key the caller has to answer for.
+    pub fn of_caller(connections: Arc<Connections>, account: Reloaded<Secrets>) -> Self {
+        Self {
+            is_of_caller: true,
+            ..Self::new(connections, account)
         }
     }
 
@@ -70,6 +81,7 @@ impl Client {
             Refusal {
                 code: self.without_key(&refusal.code),
                 message: self.without_key(&refusal.message),
+                is_of_caller: self.is_of_caller,
                 ..refusal
             },
         )
@@ -298,6 +310,7 @@ impl Client {
                 code: envelope.code,
                 request_id: envelope.request_id,
                 retry_after,
+                is_of_caller: false,
             },
         )
     }

@@ -62,6 +62,8 @@ pub struct Refusal {
     pub request_id: String,
     /// How long AGB asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the key was the caller's own.
+    pub is_of_caller: bool,
 }
 
 impl Error {

@@ -122,6 +122,7 @@ async fn accepted(operation: &'static Operation, response: Response) -> Result<R
             message: element(&page, "Message").unwrap_or_default().to_owned(),
             request_id: header_text(&headers, "x-oss-request-id"),
             retry_after: None,
+            is_of_caller: false,
         },
     ))
 }

@@ -14,9 +14,11 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 
+use crate::auth::Guard;
 use crate::config::Config;
 use crate::layer::{
-    AdmissionLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits, ExplainLayer,
+    AdmissionLayer, AuthLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits,
+    ExplainLayer,
 };
 use crate::listen::Listener;
 use crate::resilience::Drain;
@@ -45,6 +47,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What callers are known by could not be read.
+    #[error("{0}")]
+    Auth(String),
     /// The descriptors for reflection could not be read.
     #[error("server reflection could not be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -65,7 +70,8 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
-        let tenants = Tenants::start(&config, &background, &drain).await?;
+        let guard = Guard::start(&config.auth).await.map_err(StartError::Auth)?;
+        let tenants = Tenants::start(config.clone(), &background, &drain).await?;
         let tls = match &config.server.tls {
             None => None,
             Some(files) => {
@@ -102,6 +108,8 @@ impl Gateway {
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
+            // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
+            .layer(AuthLayer(guard))
             .service(router);
         let listener = Listener::new(listener, tls, config.server.connections);
         let serving = tokio::spawn(listener.serve(service, drain.clone()));

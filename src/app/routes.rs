@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
+use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -11,6 +13,7 @@ use tower::Service;
 
 use super::StartError;
 use super::tenants::Tenants;
+use crate::auth::Caller;
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::v1::{
     context_service_server::ContextServiceServer,
@@ -21,6 +24,8 @@ use crate::proto::v1::{
 use crate::service::{
     Backend, ContextService, MappingPolicyService, SessionService, SyncPolicyService, SyncService,
 };
+
+use crate::status::Failure;
 
 /// Our own services, which work for a tenant.
 const OWN: &str = "/agb.gateway.v1.";
@@ -82,17 +87,25 @@ pub(super) struct Router {
 impl Service<Request<Body>> for Router {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = <Routes as Service<Request<Body>>>::Future;
+    type Future = Either<
+        <Routes as Service<Request<Body>>>::Future,
+        Ready<Result<Response<Body>, Infallible>>,
+    >;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.uri().path().starts_with(OWN) {
-            self.tenants.routes().call(request)
-        } else {
-            self.common.call(request)
+        if !request.uri().path().starts_with(OWN) {
+            return Either::Left(self.common.call(request));
         }
+        let caller = request.extensions().get::<Caller>();
+        if let Some(mut routes) = caller.and_then(|caller| self.tenants.routes(caller.tenant())) {
+            return Either::Left(routes.call(request));
+        }
+        // The configuration is checked, and the layer that knows callers comes before this.
+        let failure = Failure::Internal("nobody knows whose call this is");
+        Either::Right(ready(Ok(Status::from(failure).into_http())))
     }
 }

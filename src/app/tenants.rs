@@ -1,27 +1,37 @@
 //! The tenants: for each a set of services of its own, with its own key, so that nothing of one can reach another.
 
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use moka::sync::Cache;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 use super::StartError;
 use super::routes::tenant_routes;
 use crate::agb::{Client, Connections, Tools};
+use crate::auth::TenantRef;
 use crate::config::Config;
 use crate::creation::{Clock, Creations, Keys, Sweeper};
+use crate::domain::Preset;
 use crate::resilience::Drain;
 use crate::secret::{Keyring, Reloaded, Secrets};
 use crate::service::background::Background;
-use crate::service::{Backend, PageTokens};
+use crate::service::{Backend, Owned, PageTokens};
 use crate::sync::{Syncs, TokenKeys};
 
-const DEFAULT: &str = "default";
+/// For how long what was made for a caller with a key of its own is kept after the last call: longer than a call may take.
+const KEPT_IDLE: Duration = Duration::from_hours(24);
 
 /// All tenants; clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Tenants {
-    default: Arc<Tenant>,
+    named: Arc<HashMap<String, Tenant>>,
+    /// By the fingerprints of their keys.
+    own: Cache<[u8; 32], Arc<Tenant>>,
+    parts: Arc<Parts>,
 }
 
 #[derive(Debug)]
@@ -32,57 +42,87 @@ struct Tenant {
 }
 
 impl Tenants {
-    /// Makes the services of each tenant.
+    /// Makes the services of each tenant of the configuration.
     pub(super) async fn start(
-        config: &Config,
+        config: Config,
         background: &Background,
         drain: &Drain,
     ) -> Result<Self, StartError> {
-        let connections = Connections::start(config.agb.client.clone())
-            .await
-            .map_err(StartError::Client)?;
+        let connections = Connections::start(config.agb.client.clone());
+        let signing_keys = config.secrets.signing_keys().await;
         let parts = Parts {
+            connections: connections.await.map_err(StartError::Client)?,
+            background: background.clone(),
+            drain: drain.clone(),
+            signing_keys: signing_keys.map_err(StartError::Secret)?,
+            presets: Arc::new(config.presets.clone()),
             config,
-            connections,
-            background,
-            drain,
-            signing_keys: config
-                .secrets
-                .signing_keys()
-                .await
-                .map_err(StartError::Secret)?,
         };
-        let account = config
-            .agb
-            .account
-            .watch(DEFAULT, config.secrets.reload_interval);
-        let account = account.await.map_err(StartError::Secret)?;
+        let interval = parts.config.secrets.reload_interval;
+        let mut named = HashMap::new();
+        for (name, key) in &parts.config.tenants {
+            let account = key.watch(name, interval).await;
+            let account = account.map_err(StartError::Secret)?;
+            let client = Client::new(parts.connections.clone(), account.clone());
+            named.insert(name.clone(), parts.tenant(name, client, account));
+        }
+        let own = Cache::builder()
+            .max_capacity(parts.config.agb.max_own_accounts)
+            .time_to_idle(KEPT_IDLE);
         Ok(Self {
-            default: Arc::new(parts.tenant(DEFAULT, account)),
+            named: Arc::new(named),
+            own: own.build(),
+            parts: Arc::new(parts),
         })
     }
 
-    /// The services of the default tenant.
-    pub(super) fn routes(&self) -> Routes {
-        self.default.routes.clone()
+    /// The services of a tenant; `None` when there is no tenant of that name.
+    pub(super) fn routes(&self, tenant: &TenantRef) -> Option<Routes> {
+        match tenant {
+            TenantRef::Named(name) => {
+                let tenant = self.named.get(&**name)?;
+                Some(tenant.routes.clone())
+            }
+            TenantRef::OwnKey { fingerprint, key } => {
+                let tenant = self.own.get_with(*fingerprint, || {
+                    let account = Reloaded::fixed(Secrets::one(key.clone()));
+                    let connections = self.parts.connections.clone();
+                    let client = Client::of_caller(connections, account.clone());
+                    Arc::new(self.parts.tenant(&hex(fingerprint), client, account))
+                });
+                Some(tenant.routes.clone())
+            }
+        }
     }
 }
 
-/// What all tenants are made of.
-struct Parts<'a> {
-    config: &'a Config,
-    connections: Arc<Connections>,
-    background: &'a Background,
-    drain: &'a Drain,
-    signing_keys: Option<Reloaded<Secrets>>,
+impl fmt::Debug for Tenants {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.named.keys();
+        formatter.debug_list().entries(names).finish()
+    }
 }
 
-impl Parts<'_> {
-    fn tenant(&self, name: &str, account: Reloaded<Secrets>) -> Tenant {
-        let config = self.config;
-        let signing_keys = self.signing_keys.clone();
-        let keyring = Keyring::new(signing_keys.unwrap_or_else(|| account.clone()), name);
-        let client = Client::new(self.connections.clone(), account);
+/// A name for a key that no tenant of the configuration can have.
+fn hex(fingerprint: &[u8; 32]) -> String {
+    let digits = fingerprint.iter().map(|byte| format!("{byte:02x}"));
+    format!("key:{}", digits.collect::<String>())
+}
+
+/// What all tenants are made of.
+struct Parts {
+    config: Config,
+    connections: Arc<Connections>,
+    background: Background,
+    drain: Drain,
+    signing_keys: Option<Reloaded<Secrets>>,
+    presets: Arc<BTreeMap<String, Preset>>,
+}
+
+impl Parts {
+    fn tenant(&self, name: &str, client: Client, account: Reloaded<Secrets>) -> Tenant {
+        let config = &self.config;
+        let keyring = Keyring::new(self.signing_keys.clone().unwrap_or(account), name);
         let creations = Creations::new(
             Arc::new(client.clone()),
             Keys::new(keyring.clone()),
@@ -104,7 +144,8 @@ impl Parts<'_> {
             max_walk_entries: config.mapping.max_entries,
             page_tokens: PageTokens::new(keyring),
             limits: config.limits,
-            presets: Arc::new(config.presets.clone()),
+            presets: self.presets.clone(),
+            owned: Owned::default(),
             client,
         };
         Tenant {

@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MIB: i64 = 1 << 20;
-const KEY_SETTING: &str = "agb.api_key_file";
+pub(super) const KEY_SETTING: &str = "agb.api_key_file";
 
 /// The side towards AGB.
 #[derive(Clone, Debug)]
@@ -40,8 +40,11 @@ pub struct AgbConfig {
     /// Bounds: `agb.max_concurrent_requests`, 1 to 100,000, default 512; `agb.max_queued_requests`, which wait for their turn, 0
     /// to 1,000,000, default 4096; `agb.max_long_answers` of more than 1 MiB held at once, 1 to 10,000, default 8.
     pub client: ClientConfig,
-    /// The key of the default tenant's account.
-    pub account: AccountKey,
+    /// The key of the account of the tenant "default"; `None` where there is no such tenant.
+    pub account: Option<AccountKey>,
+    /// Of how many callers with AGB keys of their own what was made for them is kept: `agb.max_own_accounts`, 1 to 1,000,000, default
+    /// 1,000.
+    pub max_own_accounts: u64,
 }
 
 impl AgbConfig {
@@ -56,6 +59,7 @@ impl AgbConfig {
             Endpoint::try_new,
         );
         let account = read_key(reader, api_key);
+        let max_own_accounts = reader.number("agb.max_own_accounts", 1_000, 1..=1_000_000);
         let request_timeout = reader.duration("agb.request_timeout", "60s", SECOND..=HOUR);
         let connect_timeout = reader.duration(
             "agb.connect_timeout",
@@ -90,6 +94,7 @@ impl AgbConfig {
         }
         Some(Self {
             account: account?,
+            max_own_accounts: u64::try_from(max_own_accounts?).ok()?,
             client,
         })
     }
@@ -141,7 +146,9 @@ fn read_gate(reader: &mut Reader<'_>) -> Option<GateSettings> {
     })
 }
 
-fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<AccountKey> {
+/// The outer `None`: something is wrong.
+#[allow(clippy::option_option)]
+fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<Option<AccountKey>> {
     let file: Option<PathBuf> = reader.optional(KEY_SETTING);
     let (setting, key) = match (variable, file) {
         (Some(key), None) => (API_KEY_VARIABLE, AccountKey::try_new(key)),
@@ -150,15 +157,11 @@ fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<Account
             KEY_SETTING,
             Err(format!("must not be set together with {API_KEY_VARIABLE}")),
         ),
-        (None, None) => (
-            KEY_SETTING,
-            Err(format!(
-                "the key of the AGB account is missing: set {API_KEY_VARIABLE}, or name a file here"
-            )),
-        ),
+        // Whether one is needed, the section `tenants` knows.
+        (None, None) => return Some(None),
     };
     match key {
-        Ok(key) => Some(key),
+        Ok(key) => Some(Some(key)),
         Err(rule) => {
             reader.problem(setting, rule);
             None

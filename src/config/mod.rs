@@ -4,6 +4,7 @@
 //! defaults, the file, `AGB_ENDPOINT`, and `AGB_GATEWAY_<SECTION>__<SETTING>` (for example `AGB_GATEWAY_SERVER__LISTEN`).
 
 mod agb;
+mod auth;
 mod limits;
 mod log;
 mod mapping;
@@ -13,6 +14,7 @@ mod secrets;
 mod server;
 mod session;
 mod sync;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,9 @@ pub use server::ServerConfig;
 pub use session::SessionConfig;
 pub use sync::SyncConfig;
 
+use crate::auth::AuthConfig;
 use crate::domain::{Limits, Preset};
+use crate::secret::AccountKey;
 use reader::Reader;
 
 const SHIPPED_PRESETS: &str = include_str!("../../config/sync-policies.toml");
@@ -42,6 +46,8 @@ const ENDPOINT_VARIABLE: &str = "AGB_ENDPOINT";
 pub struct Config {
     /// The listening side.
     pub server: ServerConfig,
+    /// Who may call, and what.
+    pub auth: AuthConfig,
     /// The side towards AGB.
     pub agb: AgbConfig,
     /// How syncs are followed.
@@ -56,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     /// Policies with names. Those that ship with the gateway are there unless they are changed.
     pub presets: BTreeMap<String, Preset>,
+    /// The AGB account of each tenant, by its name.
+    pub tenants: BTreeMap<String, AccountKey>,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -101,12 +109,19 @@ impl Config {
         let mapping = MappingConfig::read(&mut reader);
         let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
+        let listen = server.as_ref().map(|server| server.listen);
+        let auth = auth::read(&mut reader, listen, limits.as_ref(), reload_interval);
+        let account = agb.as_ref().and_then(|agb| agb.account.as_ref());
+        let tenants = tenants::read(&mut reader, account, auth.as_ref());
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
-        match (server, agb, sync, session, secrets, mapping, limits, log) {
+        match (
+            server, auth, agb, sync, session, secrets, mapping, limits, log,
+        ) {
             (
                 Some(server),
+                Some(auth),
                 Some(agb),
                 Some(sync),
                 Some(session),
@@ -116,6 +131,7 @@ impl Config {
                 Some(log),
             ) => Ok(Self {
                 server,
+                auth,
                 agb,
                 sync,
                 session,
@@ -123,6 +139,7 @@ impl Config {
                 mapping,
                 limits,
                 presets,
+                tenants,
                 log,
             }),
             _ => Err(Problem::new("configuration", "could not be read").into()),

@@ -1,4 +1,4 @@
-//! Section `tenants`: the AGB accounts beside that of section `agb`, by name.
+//! Section `tenants`: the AGB accounts beside that of section `agb`, by name; and whether those that are used are there.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
+use super::API_KEY_VARIABLE;
+use super::agb::KEY_SETTING;
 use super::reader::Reader;
+use crate::auth::{AuthConfig, DEFAULT_TENANT, Method};
 use crate::secret::AccountKey;
 
 const SECTION: &str = "tenants";
-/// The tenant whose account section `agb` names.
-pub const DEFAULT_TENANT: &str = "default";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +25,7 @@ struct Written {
 pub(super) fn read(
     reader: &mut Reader<'_>,
     default: Option<&AccountKey>,
+    auth: Option<&AuthConfig>,
 ) -> BTreeMap<String, AccountKey> {
     let mut tenants: BTreeMap<String, AccountKey> = BTreeMap::new();
     if let Some(default) = default {
@@ -53,5 +55,33 @@ pub(super) fn read(
             Err(rule) => reader.problem(setting, rule),
         }
     }
+    for (setting, tenant) in auth.map(used).unwrap_or_default() {
+        if tenants.contains_key(tenant) {
+            continue;
+        }
+        if tenant == DEFAULT_TENANT {
+            let rule = format!(
+                "the key of the AGB account is missing: set {API_KEY_VARIABLE}, or name a file here"
+            );
+            reader.problem(KEY_SETTING, rule);
+            break;
+        }
+        reader.problem(setting, format!("there is no section {SECTION}.{tenant}"));
+    }
     tenants
+}
+
+/// Which tenants are used, and the setting that says so. Callers with keys of their own need none.
+fn used(auth: &AuthConfig) -> Vec<(String, &str)> {
+    let with_key = |method: &Method| *method == Method::AgbKey;
+    if auth.methods.iter().all(with_key) {
+        return Vec::new();
+    }
+    if auth.rules.is_empty() {
+        return vec![("auth.methods".to_owned(), DEFAULT_TENANT)];
+    }
+    let rules = auth.rules.iter().enumerate();
+    rules
+        .map(|(index, rule)| (format!("auth.rules[{index}].tenant"), rule.tenant.as_str()))
+        .collect()
 }

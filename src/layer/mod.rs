@@ -1,12 +1,14 @@
 //! What every call goes through before it reaches a service.
 
 mod admission;
+mod auth;
 mod broken_off;
 mod cut_off;
 mod deadline;
 mod explain;
 
 pub use admission::AdmissionLayer;
+pub use auth::AuthLayer;
 pub use broken_off::BrokenOffLayer;
 pub use cut_off::CutOffLayer;
 pub use deadline::{DeadlineInterceptor, DeadlineLimits};

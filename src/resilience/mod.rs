@@ -6,6 +6,7 @@ mod deadline;
 mod drain;
 mod forecast;
 mod pace;
+mod rate;
 mod retry;
 
 pub use breaker::{Breaker, Permit};
@@ -14,4 +15,5 @@ pub use deadline::{Deadline, DeadlineExceeded};
 pub use drain::Drain;
 pub use forecast::{Experience, Forecast};
 pub use pace::Pace;
+pub use rate::Rate;
 pub use retry::{RetryPolicy, Throttle};

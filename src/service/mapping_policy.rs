@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
+use super::scope::owned;
 use super::walk::{FoundFile, walk};
 use super::{Backend, deadline, shell, translate};
 use crate::domain::{Limits, Mapping, MountPath, NearMiss, Violations, near_misses, relative_to};
@@ -44,7 +45,7 @@ impl server::MappingPolicyService for MappingPolicyService {
         &self,
         request: Request<pb::VerifyMappingRequest>,
     ) -> Result<Response<pb::VerifyMappingResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = verify(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }

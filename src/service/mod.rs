@@ -7,6 +7,7 @@ mod context;
 mod incoming;
 mod mapping_policy;
 mod page_token;
+mod scope;
 mod session;
 mod shell;
 mod sync;
@@ -30,6 +31,7 @@ use background::Background;
 pub use context::ContextService;
 pub use mapping_policy::MappingPolicyService;
 pub use page_token::PageTokens;
+pub use scope::Owned;
 pub use session::SessionService;
 pub use sync::SyncService;
 pub use sync_policy::SyncPolicyService;
@@ -55,6 +57,8 @@ pub struct Backend {
     pub page_tokens: PageTokens,
     /// How much callers may ask for.
     pub limits: Limits,
+    /// Which sessions are whose, where rules fix labels.
+    pub owned: Owned,
     /// The presets of the configuration, by name.
     pub presets: Arc<BTreeMap<String, Preset>>,
 }

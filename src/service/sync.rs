@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status};
 
+use super::scope::{Scope, owned};
 use super::{Backend, BoxStream, deadline, translate};
 use crate::domain::{Direction, MountPath, Violations};
 use crate::proto::v1 as pb;
@@ -28,7 +29,7 @@ impl server::SyncService for SyncService {
         &self,
         request: Request<pb::SyncContextsRequest>,
     ) -> Result<Response<pb::SyncContextsResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let report = sync_contexts(&self.0, request.into_inner(), deadline).await?;
         Ok(Response::new(pb::SyncContextsResponse {
             status: Some((&report).into()),
@@ -41,11 +42,13 @@ impl server::SyncService for SyncService {
     ) -> Result<Response<pb::GetSyncStatusResponse>, Status> {
         use pb::get_sync_status_request::Target as Asked;
         let deadline = deadline(&request)?;
+        let scope = Scope::of(&request);
         let target = match request.into_inner().target {
             Some(Asked::SyncToken(token)) => by_token(&self.0, &token),
             Some(Asked::SessionId(id)) => by_session(&id),
             None => no_target(),
         }?;
+        scope.check(&self.0, target.session_id(), deadline).await?;
         let report = get_sync_status(&self.0, &target, deadline).await?;
         Ok(Response::new(pb::GetSyncStatusResponse {
             status: Some((&report).into()),
@@ -58,11 +61,13 @@ impl server::SyncService for SyncService {
     ) -> Result<Response<pb::WaitForSyncResponse>, Status> {
         use pb::wait_for_sync_request::Target as Asked;
         let deadline = deadline(&request)?;
+        let scope = Scope::of(&request);
         let target = match request.into_inner().target {
             Some(Asked::SyncToken(token)) => by_token(&self.0, &token),
             Some(Asked::SessionId(id)) => by_session(&id),
             None => no_target(),
         }?;
+        scope.check(&self.0, target.session_id(), deadline).await?;
         let report = wait_for_sync(&self.0, &target, deadline).await?;
         Ok(Response::new(pb::WaitForSyncResponse {
             status: Some((&report).into()),
@@ -77,6 +82,7 @@ impl server::SyncService for SyncService {
     ) -> Result<Response<Self::WatchSyncStream>, Status> {
         use pb::watch_sync_request::Target as Asked;
         let deadline = deadline(&request)?;
+        let scope = Scope::of(&request);
         let request = request.into_inner();
         let heartbeat = heartbeat(request.heartbeat_interval.as_ref()).map_err(Failure::from)?;
         let target = match request.target {
@@ -84,6 +90,7 @@ impl server::SyncService for SyncService {
             Some(Asked::SessionId(id)) => by_session(&id),
             None => no_target(),
         }?;
+        scope.check(&self.0, target.session_id(), deadline).await?;
         let resource = Resource::Session(target.session_id().to_owned());
         let events = self.0.syncs.watch(&target, heartbeat, deadline);
         let events = events.map(move |event| match event {

@@ -2,6 +2,7 @@
 
 use super::reason::{self, Reason};
 use crate::agb;
+use crate::auth::Refusal;
 use crate::creation;
 use crate::domain::Violations;
 use crate::sync::{self, Outcome};
@@ -72,6 +73,8 @@ pub enum Failure {
     BeingCreated(Resource),
     /// The request could not be read; no service has seen it.
     Unread(Unread),
+    /// The caller is not known, or may not do that.
+    Refused(Refusal),
     /// The server ends before the call has.
     CutOff {
         /// Whether the call may be made again although it is not known whether it was done.
@@ -175,6 +178,7 @@ impl Failure {
     pub fn is_session_not_found(&self) -> bool {
         match self {
             Self::Agb { error, .. } => error.is_session_not_found(),
+            Self::NotFound { resource, .. } => matches!(resource, Resource::Session(_)),
             Self::Sync { error, .. } => match &error.outcome {
                 Outcome::Agb(error) => error.is_session_not_found(),
                 _ => false,
@@ -200,6 +204,15 @@ impl From<creation::Error> for Failure {
                 Self::Internal("the session was released while it was created")
             }
             creation::Error::Abandoned => Self::Internal("creating the session panicked"),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownMethod(path) => Self::Unread(Unread::UnknownMethod(path)),
+            refusal => Self::Refused(refusal),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod detail;
 mod failure;
 mod reason;
+mod refused;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -110,6 +111,7 @@ impl From<Failure> for Status {
                 let (reason, message) = unread_row(&unread);
                 plain(&Row::new(reason), &message)
             }
+            Failure::Refused(refusal) => refused::status(&refusal),
             Failure::CutOff { repeatable } => {
                 let row = cut_off_row(repeatable);
                 let message = "this replica of the gateway is being shut down";

@@ -49,6 +49,15 @@ reasons! {
     COMPRESSION_NOT_SUPPORTED = Unimplemented,
         "The request is compressed.",
         "Send it uncompressed.";
+    UNAUTHENTICATED = Unauthenticated,
+        "It is not known who calls: no credentials came, or they are not accepted, or a JWT has expired.",
+        "The message says what is accepted. Why credentials are not accepted is not told.";
+    PERMISSION_DENIED = PermissionDenied,
+        "The caller is known, and `auth.rules` do not let it do that; the ErrorInfo names the `principal` and the missing `right`.",
+        "Ask the operator, or use an image or labels that the rule allows: BadRequest names the field.";
+    RATE_LIMITED = ResourceExhausted,
+        "The caller has used up a quota of its rule; the message names it.",
+        "Ask again after RetryInfo, and less often. Nothing was done.";
     SESSION_NOT_FOUND = NotFound,
         "AGB says `InvalidMcpSession.NotFound` or `InvalidSession.NotFound`.",
         "The session has ended, or there never was one. Concluded from AGB's codes alone.";
@@ -112,6 +121,9 @@ reasons! {
     AGB_KEY_REJECTED = Internal,
         "AGB answered 401: it does not accept the gateway's key.",
         "For the operator. INTERNAL, since the caller has done nothing wrong and can do nothing about it.";
+    OWN_KEY_REJECTED = Unauthenticated,
+        "AGB answered 401 to the AGB key that the caller has brought along.",
+        "Call with a key that AGB accepts.";
     AGB_ANSWER_TRUNCATED = Unavailable,
         "The answer was JSON that broke off, and the call may be repeated.",
         "Ask again after RetryInfo.";

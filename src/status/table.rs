@@ -24,7 +24,7 @@ impl Row {
         }
     }
 
-    fn with_retry(self, delay: Option<Duration>) -> Self {
+    pub(super) fn with_retry(self, delay: Option<Duration>) -> Self {
         Self {
             retry_delay: Some(delay.unwrap_or(DEFAULT_RETRY_DELAY)),
             ..self
@@ -66,6 +66,7 @@ pub(super) fn agb_row(error: &agb::Error, resource: Option<&Resource>) -> Row {
         return Row::new(&reason::AGB_UNINTELLIGIBLE);
     };
     match refusal.http_status {
+        401 if refusal.is_of_caller => Row::new(&reason::OWN_KEY_REJECTED),
         // The gateway's own key is not accepted: the caller has done nothing wrong and can do nothing about it.
         401 => Row::new(&reason::AGB_KEY_REJECTED),
         403 => Row::new(&reason::AGB_PERMISSION_DENIED),

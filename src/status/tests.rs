@@ -17,6 +17,7 @@ fn status(operation: &'static operation::Operation, http_status: u16, code: &str
         message: "AGB's words".to_owned(),
         request_id: "r-1".to_owned(),
         retry_after: None,
+        is_of_caller: false,
     };
     let resource = Resource::Session("s-1".to_owned());
     Failure::agb(

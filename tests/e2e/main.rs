@@ -4,6 +4,8 @@
 
 mod abuse;
 mod attacks;
+mod authentication;
+mod authorization;
 mod bad_input;
 mod certificates;
 mod commands;

@@ -9,6 +9,7 @@ use agb_gateway::config::Config;
 use agb_gateway::creation::{LabelMap, Upstream};
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
+use agb_gateway::proto::v1::mapping_policy_service_client::MappingPolicyServiceClient;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
 use agb_gateway::resilience::Deadline;
@@ -106,6 +107,10 @@ impl World {
 
     pub(crate) fn syncs(&self) -> SyncServiceClient<Channel> {
         SyncServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn mappings(&self) -> MappingPolicyServiceClient<Channel> {
+        MappingPolicyServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn inject(&self, operation: &str, times: u32, action: FaultAction) -> FaultId {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::scope::Scope;
 use super::super::{Backend, translate};
 use crate::agb::{self, wire};
 use crate::domain::{SessionState, Violations};
@@ -19,6 +20,7 @@ const MAX_RELEASE_RESERVE: Duration = Duration::from_secs(30);
 pub(super) async fn delete_session(
     backend: &Backend,
     request: &pb::DeleteSessionRequest,
+    scope: &Scope,
     deadline: Deadline,
 ) -> Result<pb::DeleteSessionResponse, Failure> {
     let mut violations = Violations::default();
@@ -27,7 +29,7 @@ pub(super) async fn delete_session(
         violations.add("delete_despite_failed_sync", "goes with sync_contexts only");
     }
     violations.into_result()?;
-    match delete(backend, request, deadline).await {
+    match delete(backend, request, scope, deadline).await {
         Err(failure) if request.allow_missing && failure.is_session_not_found() => {
             Ok(pb::DeleteSessionResponse::default())
         }
@@ -38,9 +40,11 @@ pub(super) async fn delete_session(
 async fn delete(
     backend: &Backend,
     request: &pb::DeleteSessionRequest,
+    scope: &Scope,
     deadline: Deadline,
 ) -> Result<pb::DeleteSessionResponse, Failure> {
     let session_id = &request.session_id;
+    scope.check(backend, session_id, deadline).await?;
     let report = if request.sync_contexts {
         // An upload that may fail must leave time to release the session.
         let upload_deadline = if request.delete_despite_failed_sync {

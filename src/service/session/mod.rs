@@ -13,6 +13,7 @@ mod tools;
 use futures_util::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::scope::{Scope, owned};
 use super::{Backend, BoxStream, deadline, translate};
 use crate::agb::wire;
 use crate::domain::Session;
@@ -32,7 +33,11 @@ impl server::SessionService for SessionService {
         request: Request<pb::CreateSessionRequest>,
     ) -> Result<Response<pb::CreateSessionResponse>, Status> {
         let deadline = deadline(&request)?;
-        let answer = create::create_session(&self.0, &request.into_inner(), deadline).await?;
+        let scope = Scope::of(&request);
+        let mut request = request.into_inner();
+        scope.bind_new(&mut request)?;
+        let answer = create::create_session(&self.0, &request, deadline).await?;
+        scope.created(&self.0, &answer);
         Ok(Response::new(answer))
     }
 
@@ -40,7 +45,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let session = get_session(&self.0, &request.into_inner().session_id, deadline).await?;
         Ok(Response::new(pb::GetSessionResponse {
             session: Some(session.into()),
@@ -52,7 +57,10 @@ impl server::SessionService for SessionService {
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
         let deadline = deadline(&request)?;
-        let answer = labels::list_sessions(&self.0, &request.into_inner(), deadline).await?;
+        let scope = Scope::of(&request);
+        let mut request = request.into_inner();
+        scope.bind(&mut request.labels)?;
+        let answer = labels::list_sessions(&self.0, &request, deadline).await?;
         Ok(Response::new(answer))
     }
 
@@ -61,7 +69,9 @@ impl server::SessionService for SessionService {
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
         let deadline = deadline(&request)?;
-        let answer = delete::delete_session(&self.0, &request.into_inner(), deadline).await?;
+        let scope = Scope::of(&request);
+        let request = request.into_inner();
+        let answer = delete::delete_session(&self.0, &request, &scope, deadline).await?;
         Ok(Response::new(answer))
     }
 
@@ -69,7 +79,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::KeepSessionAliveRequest>,
     ) -> Result<Response<pb::KeepSessionAliveResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         labels::keep_session_alive(&self.0, &request.into_inner().session_id, deadline).await?;
         Ok(Response::new(pb::KeepSessionAliveResponse {}))
     }
@@ -78,8 +88,11 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::SetSessionLabelsRequest>,
     ) -> Result<Response<pb::SetSessionLabelsResponse>, Status> {
-        let deadline = deadline(&request)?;
-        labels::set_session_labels(&self.0, &request.into_inner(), deadline).await?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
+        let scope = Scope::of(&request);
+        let mut request = request.into_inner();
+        scope.bind(&mut request.labels)?;
+        labels::set_session_labels(&self.0, &request, deadline).await?;
         Ok(Response::new(pb::SetSessionLabelsResponse {}))
     }
 
@@ -87,7 +100,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::GetSessionLabelsRequest>,
     ) -> Result<Response<pb::GetSessionLabelsResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let session_id = request.into_inner().session_id;
         let labels = labels::get_session_labels(&self.0, &session_id, deadline).await?;
         Ok(Response::new(pb::GetSessionLabelsResponse { labels }))
@@ -97,7 +110,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::ExecuteCommandRequest>,
     ) -> Result<Response<pb::ExecuteCommandResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = command::execute_command(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }
@@ -106,7 +119,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::RunCodeRequest>,
     ) -> Result<Response<pb::RunCodeResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = code::run_code(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }
@@ -124,7 +137,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::CallToolRequest>,
     ) -> Result<Response<pb::CallToolResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = tools::call_tool(&self.0, request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }
@@ -135,7 +148,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::ReadFileRequest>,
     ) -> Result<Response<Self::ReadFileStream>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let pieces = file::read_file(&self.0, request.into_inner(), deadline).await?;
         Ok(Response::new(pieces.boxed()))
     }
@@ -145,7 +158,8 @@ impl server::SessionService for SessionService {
         request: Request<Streaming<pb::WriteFileRequest>>,
     ) -> Result<Response<pb::WriteFileResponse>, Status> {
         let deadline = deadline(&request)?;
-        let answer = file::write_file(&self.0, request.into_inner(), deadline).await?;
+        let scope = Scope::of(&request);
+        let answer = file::write_file(&self.0, request.into_inner(), &scope, deadline).await?;
         Ok(Response::new(answer))
     }
 
@@ -153,7 +167,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::ListDirectoryRequest>,
     ) -> Result<Response<pb::ListDirectoryResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = file::list_directory(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }
@@ -162,7 +176,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::GetSessionLinkRequest>,
     ) -> Result<Response<pb::GetSessionLinkResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = access::get_session_link(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }
@@ -171,7 +185,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::GetCdpLinkRequest>,
     ) -> Result<Response<pb::GetCdpLinkResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer =
             access::get_cdp_link(&self.0, &request.into_inner().session_id, deadline).await?;
         Ok(Response::new(answer))
@@ -181,7 +195,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::GetSessionMetricsRequest>,
     ) -> Result<Response<pb::GetSessionMetricsResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let session_id = request.into_inner().session_id;
         let metrics = tools::get_session_metrics(&self.0, &session_id, deadline).await?;
         Ok(Response::new(pb::GetSessionMetricsResponse {
@@ -193,7 +207,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::GetSessionResourceRequest>,
     ) -> Result<Response<pb::GetSessionResourceResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let session_id = request.into_inner().session_id;
         let resource = access::get_session_resource(&self.0, &session_id, deadline).await?;
         Ok(Response::new(pb::GetSessionResourceResponse {
@@ -205,7 +219,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::InitBrowserRequest>,
     ) -> Result<Response<pb::InitBrowserResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer = access::init_browser(&self.0, request.into_inner(), deadline).await?;
         Ok(Response::new(answer))
     }
@@ -214,7 +228,7 @@ impl server::SessionService for SessionService {
         &self,
         request: Request<pb::LoadInternalContextsRequest>,
     ) -> Result<Response<pb::LoadInternalContextsResponse>, Status> {
-        let deadline = deadline(&request)?;
+        let deadline = owned(&self.0, &request, &request.get_ref().session_id).await?;
         let answer =
             access::load_internal_contexts(&self.0, &request.into_inner(), deadline).await?;
         Ok(Response::new(answer))

@@ -9,6 +9,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::super::super::incoming::{check_piece, receive, wrong};
+use super::super::super::scope::Scope;
 use super::super::super::{Backend, shell, translate};
 use super::tool;
 use crate::domain::{Violations, file_path};
@@ -24,6 +25,7 @@ const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 pub(in crate::service::session) async fn write_file(
     backend: &Backend,
     mut pieces: Streaming<pb::WriteFileRequest>,
+    scope: &Scope,
     deadline: Deadline,
 ) -> Result<pb::WriteFileResponse, Status> {
     let Some(Received::Header(header)) =
@@ -39,6 +41,7 @@ pub(in crate::service::session) async fn write_file(
     violations.check("header.path", file_path(&header.path));
     let mode = violations.check("header.mode", translate::choice(header.mode));
     violations.into_result().map_err(Failure::from)?;
+    scope.check(backend, &header.session_id, deadline).await?;
     let append = mode == Some(pb::WriteMode::Append);
     let mut part = Part::beside(&header.path, backend, header.session_id);
     let written = match part.fill(&mut pieces, deadline).await {

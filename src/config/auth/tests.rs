@@ -1,0 +1,173 @@
+//! What section `auth` may say, and what it may not.
+
+use figment::Figment;
+use figment::providers::{Format as _, Toml};
+
+use crate::auth::{KeySource, Method, Right};
+use crate::config::Config;
+
+fn read(text: &str) -> Result<Config, Vec<String>> {
+    let settings = Figment::new().merge(Toml::string(text));
+    Config::read(&settings, Some("key".to_owned()))
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn problems(text: &str) -> Vec<String> {
+    read(text).err().unwrap_or_default()
+}
+
+#[test]
+fn nobody_is_let_in_unknown_beyond_loopback_unless_that_is_forced_by_name() {
+    let open = |auth: &str| problems(&format!("[server]\nlisten = \"0.0.0.0:1\"\n[auth]\n{auth}"));
+    for auth in ["", "methods = [\"agb_key\", \"none\"]"] {
+        let lines = open(auth);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("auth.methods: "), "{lines:?}");
+        assert!(
+            lines[0].contains("auth.allow_none_beyond_loopback"),
+            "{lines:?}"
+        );
+    }
+    for auth in ["allow_none_beyond_loopback = true", "methods = [\"mtls\"]"] {
+        assert_eq!(open(auth), Vec::<String>::new());
+    }
+    for listen in ["127.0.0.1:1", "[::1]:1"] {
+        assert!(read(&format!("[server]\nlisten = \"{listen}\"")).is_ok());
+    }
+}
+
+#[test]
+fn a_whole_section_is_read() {
+    let config = read(
+        r#"
+        [auth]
+        methods = ["token", "jwt", "mtls", "agb_key"]
+        token_file = "/tokens"
+        [[auth.jwt]]
+        name = "k8s"
+        issuer = "https://kubernetes.default.svc"
+        audiences = ["agb-gateway"]
+        jwks_url = "https://kubernetes.default.svc/openid/v1/jwks"
+        [[auth.jwt]]
+        name = "dev"
+        issuer = "dev"
+        audiences = ["a"]
+        jwks_file = "/jwks"
+        algorithms = ["PS256"]
+        leeway = "0s"
+        principal_claim = "email"
+        [[auth.rules]]
+        principals = ["token:ci", "jwt:k8s:*"]
+        tenant = "search"
+        roles = ["read", "sessions"]
+        images = ["agb-code-*"]
+        labels = { team = "search" }
+        calls_per_second = 2.5
+        [[auth.rules]]
+        principals = ["*"]
+        roles = ["read"]
+        "#,
+    );
+    let auth = config.unwrap().auth;
+    assert_eq!(auth.methods.len(), 4);
+    assert!(auth.open_reflection && !auth.methods.contains(&Method::None));
+    assert!(matches!(&auth.issuers[0].keys, KeySource::Url(_)));
+    assert_eq!(
+        format!("{:?}", auth.issuers[0].algorithms),
+        "[RS256, ES256, EdDSA]"
+    );
+    assert_eq!(auth.issuers[1].principal_claim, "email");
+    assert!(auth.rules[0].rights.cover(Right::Sessions));
+    assert!(!auth.rules[0].rights.cover(Right::Contexts));
+    assert_eq!(auth.rules[0].quotas.rate, Some((2.5, 3)));
+    assert_eq!(auth.rules[1].tenant, "default");
+}
+
+#[test]
+fn every_problem_of_every_entry_is_told() {
+    let lines = problems(
+        r#"
+        [auth]
+        methods = ["token", "tls", "token"]
+        [[auth.jwt]]
+        name = "a:b"
+        issuer = ""
+        audiences = []
+        algorithms = ["HS256", "none"]
+        jwks_url = "http://issuer.corp/jwks"
+        leeway = "1h"
+        [[auth.jwt]]
+        name = "a:b"
+        issuer = "x"
+        audiences = ["x"]
+        [[auth.rules]]
+        principals = ["ci", ""]
+        roles = ["root"]
+        images = []
+        tenant = ""
+        labels = { "agb-gateway/x" = "y" }
+        burst = 0
+        max_concurrent_calls = 0
+        [[auth.rules]]
+        principals = []
+        roles = []
+        calls_per_second = 0
+        "#,
+    );
+    for (setting, count) in [
+        ("auth.methods:", 2),
+        ("auth.token_file:", 1),
+        ("auth.jwt:", 1),
+        ("auth.jwt[0].name:", 1),
+        ("auth.jwt[0].issuer:", 1),
+        ("auth.jwt[0].audiences:", 1),
+        ("auth.jwt[0].algorithms:", 2),
+        ("auth.jwt[0].jwks_url:", 1),
+        ("auth.jwt[0].leeway:", 1),
+        ("auth.jwt[1].name:", 1),
+        ("auth.jwt[1].jwks_url:", 1),
+        ("auth.rules[0].principals:", 3),
+        ("auth.rules[0].roles:", 1),
+        ("auth.rules[0].images:", 1),
+        ("auth.rules[0].tenant:", 1),
+        ("auth.rules[0].labels[\"agb-gateway/x\"]:", 1),
+        ("auth.rules[0].burst:", 2),
+        ("auth.rules[0].max_concurrent_calls:", 1),
+        ("auth.rules[1].principals:", 1),
+        ("auth.rules[1].roles:", 1),
+        ("auth.rules[1].calls_per_second:", 1),
+    ] {
+        let told = lines.iter().filter(|line| line.starts_with(setting));
+        assert_eq!(told.count(), count, "{setting} in {lines:#?}");
+    }
+    assert_eq!(lines.len(), 26, "{lines:#?}");
+}
+
+#[test]
+fn an_unknown_field_of_an_entry_is_a_problem() {
+    let lines = problems("[[auth.rules]]\nprincipals = [\"*\"]\nroles = [\"read\"]\nrole = 1");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with("auth.rules:") && lines[0].contains("role"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn keys_come_encrypted_or_from_this_machine() {
+    for (url, is_good) in [
+        ("https://issuer.corp/jwks", true),
+        ("http://127.0.0.1:80/jwks", true),
+        ("http://[::1]:80/jwks", true),
+        ("http://localhost/jwks", true),
+        ("http://issuer.corp/jwks", false),
+        ("http://127.0.0.1.evil.corp/jwks", false),
+        ("http://localhost@evil.corp/jwks", false),
+        ("https://user:password@issuer.corp/jwks", false),
+        ("ftp://issuer.corp/jwks", false),
+        ("/jwks", false),
+        ("", false),
+    ] {
+        assert_eq!(super::check_url(url).is_ok(), is_good, "{url}");
+    }
+}
