@@ -86,7 +86,8 @@ fn draw(random: &mut fastrand::Rng) -> Value {
     let of = if random.bool() { "body" } else { "whole" };
     let after_work = random.bool();
     let delay_ms = random.u32(1..2_000);
-    let actions = [
+    let operation = *random.choice(OPERATIONS).expect("an operation");
+    let mut actions = vec![
         json!("closeBeforeWork"),
         json!("closeAfterWork"),
         json!("resetBeforeWork"),
@@ -97,9 +98,7 @@ fn draw(random: &mut fastrand::Rng) -> Value {
         json!({"stallAnswer": {"afterBytes": after_bytes, "of": of}}),
         json!({"delay": {"delayMs": delay_ms}}),
         json!({"delayAnswer": {"delayMs": delay_ms}}),
-        json!({"malformedJson": {"afterWork": after_work}}),
         json!({"htmlPage": {"afterWork": after_work}}),
-        json!({"oversizedAnswer": {"bytes": 4_000_000, "afterWork": after_work}}),
         json!({"refuse": {"status": 500, "code": "Odd"}}),
         json!({"refuse": {"status": 503, "code": "Odd"}}),
         json!({"refuse": {"code": "InvalidMcpSession.NotFound", "status": 400}}),
@@ -110,8 +109,13 @@ fn draw(random: &mut fastrand::Rng) -> Value {
         json!({"stallSyncTask": {"direction": null}}),
         json!({"failSyncTask": {"direction": null, "message": "odd"}}),
     ];
+    // From the storage these would be a whole file, of other bytes, and nobody could tell.
+    if operation != "*" && !operation.starts_with("Storage") {
+        actions.push(json!({"malformedJson": {"afterWork": after_work}}));
+        actions.push(json!({"oversizedAnswer": {"bytes": 4_000_000, "afterWork": after_work}}));
+    }
     json!({
-        "operation": random.choice(OPERATIONS),
+        "operation": operation,
         "times": random.u32(1..=20),
         "probability": 0.05 + random.f64() * 0.3,
         "seed": random.u32(..),
