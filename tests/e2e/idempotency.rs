@@ -404,8 +404,8 @@ async fn a_session_that_another_replica_takes_while_it_is_withdrawn_is_not_relea
     let context = world.create_context("c").await;
     // Long enough for the other replica's change to come in between.
     let settings = hasty()
-        .merge(("session.settle", "2s"))
-        .merge(("session.creation_lease", "10s"));
+        .merge(("session.settle", "5s"))
+        .merge(("session.creation_lease", "20s"));
     let (gateway, creator) = world.replica_with(settings).await;
     let fail = FaultAction::FailSyncTask {
         direction: Some(SyncDirection::Download),
