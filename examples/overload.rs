@@ -41,9 +41,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MAX_CONNECTION_KIB: i64 = 64;
 /// What readers that have stopped may take each, in MiB.
 const MAX_READER_MIB: i64 = 4;
-/// What long answers may take: `agb.max_long_answers` of `agb.max_response_bytes`, 8 of 32 MiB, and half as much again for what they
-/// are read into.
-const MAX_ANSWERS_MIB: i64 = 8 * 32 * 3 / 2;
+/// What answers may take that are longer than `agb.max_response_bytes`: they say so, and are not read.
+const MAX_REFUSED_MIB: i64 = 32;
+/// What answers may take that are not: `agb.max_long_answers`, 8, are held at once, each as what came and as what was read from it.
+const MAX_LONG_ANSWERS: usize = 8;
+const COPIES: usize = 2;
 
 #[derive(Parser)]
 struct Cli {
@@ -72,7 +74,20 @@ async fn measure(cli: &Cli) -> Result<(), Failure> {
     let emulator = Emulator::start(agb_emulator::Config::default()).await?;
     idle_connections(cli, &emulator).await?;
     slow_readers(cli, &emulator).await?;
-    long_answers(cli, &emulator).await?;
+    let refused = Answers {
+        settings: &[],
+        reason: "AGB_ANSWER_TOO_LARGE",
+        most_mib: MAX_REFUSED_MIB,
+    };
+    refused.measure(cli, &emulator).await?;
+    let held = MAX_LONG_ANSWERS * COPIES * cli.megabytes;
+    let read = Answers {
+        settings: &[("AGB_GATEWAY_AGB__MAX_RESPONSE_BYTES", "1073741824")],
+        // A text, where there should be contexts.
+        reason: "AGB_UNINTELLIGIBLE",
+        most_mib: i64::try_from(held)? + MAX_REFUSED_MIB,
+    };
+    read.measure(cli, &emulator).await?;
     emulator.stop().await;
     Ok(())
 }
@@ -193,47 +208,57 @@ async fn download(
     Ok(contexts.download_context_file(request).await?.into_inner())
 }
 
-async fn long_answers(cli: &Cli, emulator: &Emulator) -> Result<(), Failure> {
-    let gateway = Gateway::start(&cli.gateway, &emulator.url())?;
-    let channel = connect(&gateway).await?;
-    check_health(&gateway).await?;
-    let before = gateway.resident_mib()?;
-    emulator.faults().inject(Fault {
-        operation: "ListContexts".to_owned(),
-        times: u32::MAX,
-        action: FaultAction::OversizedAnswer {
-            bytes: u64::try_from(cli.megabytes)? * 1_000_000,
-            after_work: false,
-        },
-    });
-    let mut calls = JoinSet::new();
-    for _ in 0..cli.answers {
-        let mut contexts = ContextServiceClient::new(channel.clone());
-        calls.spawn(async move {
-            let mut request = Request::new(pb::ListContextsRequest::default());
-            request.set_timeout(PATIENCE);
-            contexts.list_contexts(request).await
-        });
-    }
-    let (mut refused, mut checked) = (0, 0);
-    while let Some(ended) = calls.join_next().await {
-        let status = ended?.err().ok_or("an answer without end was taken")?;
-        let details = status.get_error_details();
-        let reason = details.error_info().map(|info| info.reason.as_str());
-        if reason != Some("AGB_ANSWER_TOO_LARGE") {
-            return Err(format!("expected AGB_ANSWER_TOO_LARGE, got {status:?}").into());
-        }
-        refused += 1;
-        // While the others go on.
+/// Answers of AGB that are far too long, and how the gateway is set to meet them.
+struct Answers<'a> {
+    settings: &'a [(&'a str, &'a str)],
+    /// What each caller is told.
+    reason: &'a str,
+    most_mib: i64,
+}
+
+impl Answers<'_> {
+    async fn measure(&self, cli: &Cli, emulator: &Emulator) -> Result<(), Failure> {
+        let gateway = Gateway::start_with(&cli.gateway, &emulator.url(), self.settings)?;
+        let channel = connect(&gateway).await?;
         check_health(&gateway).await?;
-        checked += 1;
+        let before = gateway.resident_mib()?;
+        emulator.faults().clear();
+        emulator.faults().inject(Fault {
+            operation: "ListContexts".to_owned(),
+            times: u32::MAX,
+            action: FaultAction::OversizedAnswer {
+                bytes: u64::try_from(cli.megabytes)? * 1_000_000,
+                after_work: false,
+            },
+        });
+        let mut calls = JoinSet::new();
+        for _ in 0..cli.answers {
+            let mut contexts = ContextServiceClient::new(channel.clone());
+            calls.spawn(async move {
+                let mut request = Request::new(pb::ListContextsRequest::default());
+                request.set_timeout(PATIENCE);
+                contexts.list_contexts(request).await
+            });
+        }
+        let mut checked = 0;
+        while let Some(ended) = calls.join_next().await {
+            let status = ended?.err().ok_or("such an answer was taken")?;
+            let details = status.get_error_details();
+            let reason = details.error_info().map(|info| info.reason.as_str());
+            if reason != Some(self.reason) {
+                return Err(format!("expected {}, got {status:?}", self.reason).into());
+            }
+            // While the others go on.
+            check_health(&gateway).await?;
+            checked += 1;
+        }
+        let grown = gateway.peak_mib()? - before;
+        println!(
+            "{} answers of {} MB, {}: {grown} MiB more at the peak than the {before} MiB before; healthy {checked} times meanwhile",
+            cli.answers, cli.megabytes, self.reason
+        );
+        within("long answers", grown, self.most_mib)
     }
-    let grown = gateway.peak_mib()? - before;
-    println!(
-        "{refused} answers of {} MB refused: {grown} MiB more at the peak than the {before} MiB before; healthy {checked} times meanwhile",
-        cli.megabytes
-    );
-    within("long answers", grown, MAX_ANSWERS_MIB)
 }
 
 /// Asks for its health on a connection of its own.
