@@ -41,8 +41,23 @@ fn every_example_of_the_documents_is_valid() {
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
     assert!(examples.len() >= 6, "{}", examples.len());
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    for (name, content) in [
+        ("tls/tls.crt", certificate.as_str()),
+        ("tls/tls.key", key.serialize_pem().as_str()),
+        ("client-ca/ca.crt", certificate.as_str()),
+        ("search/agb-api-key", "key-of-search"),
+    ] {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    }
+    let secrets = format!("{}/", folder.path().display());
     for example in examples {
-        read(example);
+        read(&example.replace("/run/secrets/", &secrets));
     }
 }
 

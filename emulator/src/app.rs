@@ -49,7 +49,7 @@ impl App {
         let (storage, ledger) = Storage::open(config.data_dir.as_deref())?;
         let blobs = BlobStore::new(storage.blobs());
         let secret = ledger.secret(SIGNING_SECRET, Signer::new_secret())?;
-        let clock = Clock::default();
+        let clock = Clock::behind(config.clock_behind);
         let contexts = Contexts::open(Keeper {
             ledger,
             blobs: blobs.clone(),

@@ -27,6 +27,14 @@ struct Shared {
 }
 
 impl Clock {
+    /// A clock that is behind the system's.
+    pub(crate) fn behind(by: Duration) -> Self {
+        let clock = Self::default();
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        clock.shared.ahead.send_replace(-by.min(MAX_AHEAD_MS));
+        clock
+    }
+
     /// Moves the clock forward, for good: it lasts until the emulator ends.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);

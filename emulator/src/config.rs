@@ -21,6 +21,8 @@ pub struct Config {
     /// [`sandbox::run_if_asked`](crate::sandbox::run_if_asked). `None`: the running program.
     /// Test binaries have a `main` that is not ours and name another program here.
     pub sandbox_program: Option<PathBuf>,
+    /// How far the clock is behind the system's when the emulator starts: what AGB dates is then so much older for its callers.
+    pub clock_behind: Duration,
     /// How long a sync task takes at least.
     pub sync_duration: Duration,
     /// How much longer a sync task takes for each MiB that it moves.
@@ -69,6 +71,7 @@ impl Default for Config {
             admin_listen: None,
             api_keys: Vec::new(),
             sandbox_program: None,
+            clock_behind: Duration::ZERO,
             sync_duration: Duration::from_millis(300),
             sync_duration_per_mib: Duration::from_millis(5),
             task_visibility_delay: Duration::from_millis(50),

@@ -85,12 +85,17 @@ impl Gateway {
     }
 
     fn memory_mib(&self, field: &str) -> Result<i64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field))
-            .ok_or("no such field")?;
-        let kib: i64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1024)
+        memory_mib(self.process.id(), field)
     }
+}
+
+/// What `/proc` tells of a process's memory, in MiB.
+pub(crate) fn memory_mib(pid: u32, field: &str) -> Result<i64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .ok_or("no such field")?;
+    let kib: i64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1024)
 }

@@ -76,7 +76,8 @@ impl Tools {
         self.routes.invalidate(session_id);
     }
 
-    /// Calls a tool. Both routes are one request; the second is tried only when the first was certainly not sent.
+    /// Calls a tool. Both routes are one request; the second is tried only when the first was certainly not sent, or refused at the
+    /// door.
     pub async fn call(
         &self,
         call: &ToolCall<'_>,
@@ -97,6 +98,12 @@ impl Tools {
                         servers: BTreeMap::new(),
                     });
                     self.routes.insert(call.session_id.to_owned(), without_link);
+                }
+                // Without the key of the account, so this says nothing of that: the session has ended, or has another token by now.
+                // The tool has not run; the endpoint tells which it is, and calls it where it can.
+                Err(error) if is_token_refused(&error) => {
+                    tracing::info!(%error, "the session's own link does not take its token; calling through the endpoint");
+                    self.forget(call.session_id);
                 }
                 result => {
                     if result
@@ -217,6 +224,11 @@ impl Tools {
             request_id,
         })
     }
+}
+
+fn is_token_refused(error: &Error) -> bool {
+    let refusal = error.refusal();
+    refusal.is_some_and(|refusal| refusal.http_status == 401)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Section `auth`: who may call, and what.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::ServerConfig;
 use super::reader::Reader;
 use crate::auth::{
     Algorithm, AuthConfig, DEFAULT_TENANT, IssuerSettings, KeySource, Method, Pattern,
@@ -60,7 +61,7 @@ struct RawRule {
 /// Reads the section. The problems of all entries are told at once.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    listen: Option<SocketAddr>,
+    server: Option<&ServerConfig>,
     limits: Option<&Limits>,
     reload_interval: Option<Duration>,
 ) -> Option<AuthConfig> {
@@ -71,7 +72,14 @@ pub(super) fn read(
     let issuers: Vec<RawIssuer> = reader.optional("auth.jwt").unwrap_or_default();
     let rules: Vec<RawRule> = reader.optional("auth.rules").unwrap_or_default();
     let has = |method| methods.contains(&method);
-    let is_open_to_all = listen.is_some_and(|address| !address.ip().is_loopback());
+    let is_open_to_all = server.is_some_and(|server| !server.listen.ip().is_loopback());
+    let checks_clients = |server: &ServerConfig| {
+        let tls = server.tls.as_ref();
+        tls.is_some_and(|files| files.client_ca.is_some())
+    };
+    if has(Method::Mtls) && !server.is_none_or(checks_clients) {
+        reader.problem("auth.methods", "\"mtls\" needs server.tls_client_ca_file");
+    }
     if has(Method::None) && is_open_to_all && !is_forced {
         let rule = format!(
             "must not have \"none\" where server.listen is not on loopback: anybody could call. {FORCE} = true allows it"

@@ -109,8 +109,12 @@ impl Config {
         let mapping = MappingConfig::read(&mut reader);
         let limits = limits::read(&mut reader);
         let presets = presets::read(&mut reader);
-        let listen = server.as_ref().map(|server| server.listen);
-        let auth = auth::read(&mut reader, listen, limits.as_ref(), reload_interval);
+        let auth = auth::read(
+            &mut reader,
+            server.as_ref(),
+            limits.as_ref(),
+            reload_interval,
+        );
         let account = agb.as_ref().and_then(|agb| agb.account.as_ref());
         let tenants = tenants::read(&mut reader, account, auth.as_ref());
         let log = LogConfig::read(&mut reader);

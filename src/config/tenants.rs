@@ -56,7 +56,8 @@ pub(super) fn read(
         }
     }
     for (setting, tenant) in auth.map(used).unwrap_or_default() {
-        if tenants.contains_key(tenant) {
+        // That a name is empty is told with its rule.
+        if tenant.is_empty() || tenants.contains_key(tenant) {
             continue;
         }
         if tenant == DEFAULT_TENANT {

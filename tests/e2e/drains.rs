@@ -26,7 +26,11 @@ struct Drained {
 
 impl Drained {
     async fn start(world: &World, drain_timeout: &str) -> Self {
-        let settings = Figment::new().merge(("server.drain_timeout", drain_timeout));
+        Self::start_with(world, drain_timeout, Figment::new()).await
+    }
+
+    async fn start_with(world: &World, drain_timeout: &str, settings: Figment) -> Self {
+        let settings = settings.merge(("server.drain_timeout", drain_timeout));
         let (gateway, channel): (Gateway, _) = world.replica_with(settings).await;
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap() };
@@ -126,4 +130,40 @@ async fn a_call_that_only_reads_and_outlasts_the_drain_can_be_made_again() {
     assert_eq!(reason(&status), "DRAINING");
     assert_eq!(pushback(&status), "0");
     drained.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_that_drains_sweeps_no_more() {
+    let world = World::start().await;
+    let session_id = session_with_stalled_sync(&world).await;
+    let request = pb::SyncContextsRequest {
+        session_id: session_id.clone(),
+        return_immediately: true,
+        ..pb::SyncContextsRequest::default()
+    };
+    world.syncs().sync_contexts(within(request)).await.unwrap();
+    let settings = Figment::new().merge(("session.sweep_interval", "20ms"));
+    let drained = Drained::start_with(&world, "60s", settings).await;
+    asked(&world, "ListSession", 2).await;
+    // One call holds the drain up for many intervals, another one tells when it has begun.
+    let delay = FaultAction::Delay { delay_ms: 1_000 };
+    world.inject("ListContexts", 1, delay);
+    let mut contexts = ContextServiceClient::new(drained.channel.clone());
+    let request = within(pb::ListContextsRequest::default());
+    let held = tokio::spawn(async move { contexts.list_contexts(request).await });
+    asked(&world, "ListContexts", 0).await;
+    let mut syncs = SyncServiceClient::new(drained.channel.clone());
+    let looks = world.emulator.request_count("GetContextInfo");
+    let target = Some(Target::SessionId(session_id));
+    let request = within(pb::WaitForSyncRequest { target });
+    let wait = tokio::spawn(async move { syncs.wait_for_sync(request).await });
+    asked(&world, "GetContextInfo", looks).await;
+    drained.stop.send(()).unwrap();
+    assert_eq!(reason(&wait.await.unwrap().unwrap_err()), "DRAINING");
+    let sweeps = world.emulator.request_count("ListSession");
+    held.await.unwrap().unwrap();
+    drained.ended.await.unwrap().unwrap();
+    // The one that may have been under way.
+    let further = world.emulator.request_count("ListSession") - sweeps;
+    assert!(further <= 1, "{further} sweeps while it drained");
 }

@@ -1,6 +1,7 @@
 //! CreateSession with a `request_id`: one session for each, whatever goes wrong and however many replicas are asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use agb_emulator::{Fault, FaultAction, Schedule, SyncDirection};
 use agb_gateway::creation::{Keys, Phase, Stamp, Upstream as _};
@@ -401,4 +402,48 @@ async fn a_session_that_cannot_be_handed_over_is_released_unless_the_call_can_be
     let left = world.active().await;
     assert_eq!(create(&world.channel, with_id("r")).await.unwrap(), left[0]);
     assert_eq!(world.emulator.request_count("createSession"), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_another_replica_takes_while_it_is_withdrawn_is_not_released() {
+    let world = World::with_settings(hasty()).await;
+    let context = world.create_context("c").await;
+    // Long enough for the other replica's change to come in between.
+    let settings = hasty()
+        .merge(("session.settle", "5s"))
+        .merge(("session.creation_lease", "20s"));
+    let (gateway, creator) = world.replica_with(settings).await;
+    let fail = FaultAction::FailSyncTask {
+        direction: Some(SyncDirection::Download),
+        message: "storage is not available".to_owned(),
+    };
+    world.inject("createSession", 1, fail);
+    let request = pb::CreateSessionRequest {
+        context_syncs: vec![mount(&context, "/home/data")],
+        ..with_id("r")
+    };
+    let status = create(&creator, request).await.unwrap_err();
+    assert!(status.message().contains("being released"), "{status:?}");
+    let session_id = world.until_active(1).await.remove(0);
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    while phase(&world, &session_id).await != Phase::Withdrawn {
+        pause.tick().await;
+    }
+    // The other one looked before that, and its change comes after it.
+    let keys = Keys::new(Keyring::of_secret(KEY, "default"));
+    let labels = world.agb().await.labels(&session_id, patience()).await.unwrap();
+    let taken = Stamp {
+        phase: Phase::Taken,
+        ..Stamp::read(&labels, &keys).unwrap()
+    };
+    let labels = taken.write(&labels, &keys);
+    let taking = world.agb().await;
+    taking
+        .set_labels(&session_id, &labels, patience())
+        .await
+        .unwrap();
+    // Ends when the creator has nothing left to do.
+    gateway.run_until(async {}).await.unwrap();
+    assert_eq!(world.active().await, [session_id.as_str()]);
+    assert_eq!(phase(&world, &session_id).await, Phase::Taken);
 }

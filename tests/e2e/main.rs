@@ -27,6 +27,7 @@ mod scripted_storage;
 mod sessions;
 mod support;
 mod syncs;
+mod tenants;
 mod tls;
 mod tools;
 mod transfers;

@@ -12,7 +12,7 @@ use crate::fault::{Fault, Means};
 use crate::overrides::expected_of;
 use crate::row::{Call, Row};
 use crate::rows;
-use crate::support::{Fixture, State, Through, Wire, World};
+use crate::support::{Agb, Effect, Fixture, State, Through, Wire, World};
 use crate::table::{Expected, faults};
 
 /// Only a case that hangs meets it.
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long what is done in the background may take to show.
 const SETTLING: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(2);
+/// How long AGB keeps a request while something else changes: many times what that takes, and a case in which it was not enough fails.
+const MEANWHILE_MS: u64 = 500;
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// One row under one fault.
@@ -58,6 +60,11 @@ impl Case {
         cases
     }
 
+    /// Which AGB is asked.
+    pub(crate) fn agb(&self) -> Agb {
+        self.fault.agb()
+    }
+
     /// Makes the call under the fault. The error tells what was expected, and what came instead.
     pub(crate) async fn check(&self, world: &World) -> Result<(), String> {
         let fixture = world.prepare().await;
@@ -73,13 +80,22 @@ impl Case {
                 self.warm(&wire, &fixture).await?;
                 world.proxy.close_idle().await;
             }
+            Through::Name => {
+                self.warm(&wire, &fixture).await?;
+                world.name.point_elsewhere().await;
+            }
             _ => {}
         }
         let before = world.state().await;
         let asked_before = self.asked(world);
+        let heard_before = world.emulator.request_count(self.row.operation);
         self.inflict(world);
+        let session_id = fixture.session_id.clone();
         let call = (self.row.call)(wire, fixture);
-        let result = if self.fault == Fault::CallerCancels {
+        let result = if matches!(self.fault, Fault::SessionEnds | Fault::KeyRotated) {
+            self.changed_meanwhile(world, call, &session_id, asked_before)
+                .await?
+        } else if self.fault == Fault::CallerCancels {
             Err(self.cancelled(world, call, asked_before).await?)
         } else {
             let ended = timeout(PATIENCE, call).await;
@@ -91,7 +107,21 @@ impl Case {
             let expected = (self.owed(), self.expected.requests);
             return Err(self.problem(expected, (told, asked, result)));
         }
+        let heard = world.emulator.request_count(self.row.operation) - heard_before;
+        if self.is_tls_failure() && heard > 0 {
+            return Err(self.problem("no request", heard));
+        }
         self.check_state(world, &before).await
+    }
+
+    /// Whether the operation that is struck is about a session that the call has made.
+    fn makes_session(&self) -> bool {
+        self.row.rest == Effect::NewSession
+    }
+
+    fn is_tls_failure(&self) -> bool {
+        use Fault::{TlsFailure, TlsUntrusted, TlsWrongName};
+        [TlsFailure, TlsUntrusted, TlsWrongName].contains(&self.fault)
     }
 
     /// A call before, so that there are connections in the pool.
@@ -106,6 +136,10 @@ impl Case {
         if let Means::Emulator(times, action) = self.fault.means(&world.emulator.url()) {
             world.inject(self.row.operation, times, action);
         }
+        if matches!(self.fault, Fault::SessionEnds | Fault::KeyRotated) {
+            let delay_ms = MEANWHILE_MS;
+            world.inject(self.row.operation, 1, FaultAction::Delay { delay_ms });
+        }
         for (operation, body) in self.row.stand_ins {
             let answer = FaultAction::Respond {
                 status: 200,
@@ -118,10 +152,43 @@ impl Case {
 
     /// How often the operation was asked for: of AGB, or at the port that speaks no TLS. Who is refused is not counted.
     fn asked(&self, world: &World) -> u64 {
-        match self.fault {
-            Fault::TlsFailure => world.plain_port.connections(),
-            _ => world.emulator.request_count(self.row.operation),
+        if self.is_tls_failure() {
+            return world.tls_connections(self.fault.through(self.row.class));
         }
+        world.emulator.request_count(self.row.operation)
+    }
+
+    /// Changes AGB once it has the request, and before it goes on with it.
+    async fn changed_meanwhile(
+        &self,
+        world: &World,
+        call: BoxFuture<'static, Result<(), Status>>,
+        session_id: &str,
+        asked_before: u64,
+    ) -> Result<Result<(), Status>, String> {
+        let calling = tokio::spawn(call);
+        let ended = async {
+            let mut tick = interval(TICK);
+            while self.asked(world) == asked_before {
+                tick.tick().await;
+            }
+            if self.fault == Fault::KeyRotated {
+                let Means::Emulator(times, action) = self.fault.means("") else {
+                    unreachable!("it is scripted");
+                };
+                world.inject("*", times, action);
+            } else if self.makes_session() {
+                world.release(&world.new_session(session_id).await).await;
+            } else {
+                world.release(session_id).await;
+            }
+            if calling.is_finished() {
+                return Err(self.problem("a call that goes on", "its end"));
+            }
+            Ok(calling.await.unwrap())
+        };
+        let ended = timeout(PATIENCE, ended).await;
+        ended.map_err(|_elapsed| self.problem("an end of the call", "none"))?
     }
 
     /// Leaves the call once AGB has it, and returns when AGB has seen that nobody waits any more.
@@ -153,11 +220,17 @@ impl Case {
 
     async fn check_state(&self, world: &World, before: &State) -> Result<(), String> {
         let mut expected = before.with(self.row.earlier);
-        if self.expected.done {
+        if self.fault == Fault::SessionEnds {
+            if !self.makes_session() {
+                expected = expected.with(Effect::ForgottenSession);
+            }
+        } else if self.expected.done {
             expected = expected.with(self.row.effect);
         }
         if self.expected.code == Code::Ok {
             expected = expected.with(self.row.rest);
+        } else {
+            expected = expected.with(self.expected.left.unwrap_or(self.row.left));
         }
         let settled = async {
             let mut tick = interval(TICK);

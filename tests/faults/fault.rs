@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use agb_emulator::{AnswerPart, FaultAction};
 
-use crate::row::{Class, Part, Row};
-use crate::support::Through;
+use crate::row::{About, Class, Part, Row};
+use crate::support::{Agb, Through};
 
 /// Longer than any case waits.
 const FOREVER_MS: u64 = 600_000;
@@ -17,6 +17,17 @@ pub(crate) enum Fault {
     Nothing,
     ConnectionRefused,
     TlsFailure,
+    /// AGB speaks TLS, and its certificate is good.
+    Tls,
+    /// AGB's certificate is that of another name.
+    TlsWrongName,
+    /// AGB's certificate is of an issuer that nobody knows.
+    TlsUntrusted,
+    /// The name of AGB's host points elsewhere, and where it pointed to nobody is.
+    DnsChange,
+    /// AGB's clock, and so every point in time that it tells, is hours ahead.
+    ClockAhead,
+    ClockBehind,
     /// A pooled connection breaks when it is used.
     StaleConnection,
     /// Pooled connections were closed while nobody used them.
@@ -43,6 +54,10 @@ pub(crate) enum Fault {
     Redirect,
     NoSuccess,
     SessionGone,
+    /// The session is released while AGB has the request.
+    SessionEnds,
+    /// From the request on, AGB takes the key no more, for whatever it is asked.
+    KeyRotated,
     Http400,
     Http401,
     Http403,
@@ -81,6 +96,10 @@ impl Fault {
         match self {
             Self::ConnectionRefused => Through::Refused,
             Self::TlsFailure => Through::PlainPort,
+            Self::Tls => Through::Trusted,
+            Self::TlsWrongName => Through::WrongName,
+            Self::TlsUntrusted => Through::Untrusted,
+            Self::DnsChange => Through::Name,
             Self::StaleConnection => Through::StaleConnections,
             Self::ClosedConnection => Through::ClosedConnections,
             Self::DeadlineOfAMillisecond => Through::Within("1m"),
@@ -102,6 +121,13 @@ impl Fault {
             Self::Nothing
             | Self::ConnectionRefused
             | Self::TlsFailure
+            | Self::Tls
+            | Self::TlsWrongName
+            | Self::TlsUntrusted
+            | Self::DnsChange
+            | Self::ClockAhead
+            | Self::ClockBehind
+            | Self::SessionEnds
             | Self::StaleConnection
             | Self::ClosedConnection
             | Self::DeadlineOver => return Means::Way,
@@ -161,7 +187,7 @@ impl Fault {
             Self::NoSuccess => refuse(200, "Odd"),
             Self::SessionGone => refuse(400, "InvalidMcpSession.NotFound"),
             Self::Http400 => refuse(400, "InvalidParameter"),
-            Self::Http401 => refuse(401, "InvalidApiKey"),
+            Self::Http401 | Self::KeyRotated => refuse(401, "InvalidApiKey"),
             Self::Http403 => refuse(403, "Forbidden"),
             Self::Http404 => refuse(404, "InvalidThing.NotFound"),
             Self::Http404Bare => refuse(404, ""),
@@ -192,12 +218,26 @@ impl Fault {
         }
     }
 
+    /// Which AGB it befalls.
+    pub(crate) fn agb(self) -> Agb {
+        match self {
+            Self::ClockAhead => Agb::Ahead,
+            Self::ClockBehind => Agb::Behind,
+            Self::SessionEnds => Agb::Forgetful,
+            _ => Agb::Usual,
+        }
+    }
+
     /// Whether it can befall the row's operation.
     pub(crate) fn applies(self, row: &Row) -> bool {
         let to_the_first = matches!(
             self,
             Self::ConnectionRefused
                 | Self::TlsFailure
+                | Self::Tls
+                | Self::TlsWrongName
+                | Self::TlsUntrusted
+                | Self::DnsChange
                 | Self::StaleConnection
                 | Self::ClosedConnection
                 | Self::DeadlineOver
@@ -206,11 +246,16 @@ impl Fault {
         if to_the_first {
             return row.first;
         }
+        if self == Self::SessionEnds && row.about != About::Session {
+            return false;
+        }
         // Storage answers in no envelope, and what it streams has no timeout but the caller's deadline.
         row.part() != Part::Storage
             || matches!(
                 self,
                 Self::Nothing
+                    | Self::ClockAhead
+                    | Self::ClockBehind
                     | Self::ResetBeforeWork
                     | Self::ResetBeforeWorkOnce
                     | Self::CloseBeforeWork

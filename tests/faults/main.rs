@@ -19,11 +19,12 @@ use std::sync::{Arc, Mutex};
 use agb_gateway::proto::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use case::Case;
 use rows::ASKING_NOTHING;
-use support::{Through, World};
+use support::{Agb, Through, World};
 
 /// How many AGBs there are at once. Most cases wait more than they work.
 const WORLDS: usize = 16;
@@ -79,10 +80,18 @@ async fn every_rpc_under_every_fault() {
         let (queue, problems) = (queue.clone(), problems.clone());
         workers.spawn(async move {
             let world = World::start().await;
+            let others: [OnceCell<World>; 3] = Default::default();
             loop {
                 let next = queue.lock().unwrap().pop_front();
                 let Some(case) = next else { return };
-                if let Err(problem) = case.check(&world).await {
+                let other = || World::start_with(case.agb());
+                let world = match case.agb() {
+                    Agb::Usual => &world,
+                    Agb::Ahead => others[0].get_or_init(other).await,
+                    Agb::Behind => others[1].get_or_init(other).await,
+                    Agb::Forgetful => others[2].get_or_init(other).await,
+                };
+                if let Err(problem) = case.check(world).await {
                     problems.lock().unwrap().push(problem);
                 }
             }

@@ -5,13 +5,16 @@ use tonic::Code;
 use crate::fault::Fault;
 use crate::row::{About, Row};
 use crate::rows;
-use crate::table::{Expected, Requests, UNREACHABLE_AT_ONCE, expected, ok};
+use crate::support::Effect;
+use crate::table::{Expected, NOT_FOUND, Requests, UNREACHABLE_AT_ONCE, expected, ok};
 
 /// How a row differs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     /// AGB is asked so often.
     Requests(Requests),
+    /// What is left when the call fails.
+    Leaving(Effect),
     /// All of it.
     Instead(Expected),
     /// It is not tried.
@@ -76,6 +79,55 @@ const OVERRIDES: &[Override] = &[
         &[Fault::CallerCancels],
         Change::Requests(Requests::AtMost(2)),
         "the part may be there: it is removed when nobody waits any more",
+    ),
+    (
+        "ContextService/UploadContextFile",
+        "GetContextFileUploadUrl",
+        &[Fault::Tls],
+        Change::NotTried,
+        "the emulator does not know that TLS is taken off before it, and tells a URL of plain HTTP",
+    ),
+    (
+        "ContextService/DownloadContextFile",
+        "GetContextFileDownloadUrl",
+        &[Fault::Tls],
+        Change::NotTried,
+        "the emulator does not know that TLS is taken off before it, and tells a URL of plain HTTP",
+    ),
+    (
+        "SessionService/ExecuteCommand",
+        "callTool",
+        &[Fault::Http401],
+        Change::Instead(ok(1)),
+        "it is the session's token that the link refuses, and the endpoint calls the tool",
+    ),
+    (
+        "SessionService/CallTool",
+        "callTool",
+        &[Fault::Http401],
+        Change::Instead(ok(1)),
+        "it is the session's token that the link refuses, and the endpoint calls the tool",
+    ),
+    (
+        "MappingPolicyService/VerifyMapping",
+        "callTool",
+        &[Fault::Http401],
+        Change::Instead(ok(1)),
+        "it is the session's token that the link refuses, and the endpoint calls the tool",
+    ),
+    (
+        "SessionService/GetCdpLink",
+        "getCdpLink",
+        &[Fault::SessionEnds],
+        Change::NotTried,
+        "the stand-in answers whether there is a session or not",
+    ),
+    (
+        "SessionService/InitBrowser",
+        "init",
+        &[Fault::SessionEnds],
+        Change::NotTried,
+        "the stand-in answers whether there is a session or not",
     ),
     (
         "SessionService/WriteFile",
@@ -146,6 +198,41 @@ const CREATE_SESSION: &[Override] = &[
     ),
     (
         "SessionService/CreateSession",
+        "GetContextInfo",
+        &[Fault::SessionEnds],
+        Change::Leaving(Effect::Nothing),
+        "AGB has forgotten the session, and with it that its end uploaded",
+    ),
+    (
+        "SessionService/CreateSession",
+        "SetLabel",
+        &[Fault::SessionEnds],
+        Change::Leaving(Effect::Nothing),
+        "AGB has forgotten the session, and with it that its end uploaded",
+    ),
+    (
+        "SessionService/CreateSession",
+        "SetLabel",
+        &[Fault::Http404],
+        Change::Instead(NOT_FOUND),
+        "a new session has no id yet that the caller could know",
+    ),
+    (
+        "SessionService/CreateSession",
+        "GetContextInfo",
+        &[Fault::KeyRotated],
+        Change::Leaving(Effect::NewSession),
+        "without a key nothing can be released: AGB's idle timeout ends the session",
+    ),
+    (
+        "SessionService/CreateSession",
+        "SetLabel",
+        &[Fault::KeyRotated],
+        Change::Leaving(Effect::NewSession),
+        "without a key nothing can be released: AGB's idle timeout ends the session",
+    ),
+    (
+        "SessionService/CreateSession",
         "createSession",
         &[Fault::CallerCancels],
         Change::NotTried,
@@ -175,6 +262,10 @@ pub(crate) fn expected_of(row: &Row, fault: Fault) -> Option<Expected> {
     match OVERRIDES.iter().chain(CREATE_SESSION).find(applies) {
         None => Some(expected),
         Some((_, _, _, Change::Requests(requests), _)) => Some(expected.asking(*requests)),
+        Some((_, _, _, Change::Leaving(left), _)) => Some(Expected {
+            left: Some(*left),
+            ..expected
+        }),
         Some((_, _, _, Change::Instead(expected), _)) => Some(*expected),
         Some((_, _, _, Change::NotTried, _)) => None,
     }

@@ -56,6 +56,8 @@ pub(crate) struct Row {
     pub(crate) earlier: Effect,
     /// What the RPC does afterwards, when all goes well.
     pub(crate) rest: Effect,
+    /// What is left of what the RPC had done before, when all does not go well.
+    pub(crate) left: Effect,
 }
 
 impl Row {
@@ -79,6 +81,7 @@ impl Row {
             more: None,
             earlier: Effect::Nothing,
             rest: Effect::Nothing,
+            left: Effect::Nothing,
         }
     }
 
@@ -105,6 +108,12 @@ impl Row {
     pub(crate) const fn after(mut self, effect: Effect) -> Self {
         self.earlier = effect;
         self.later()
+    }
+
+    /// When the call fails, this is left of what it had done before.
+    pub(crate) const fn leaving(mut self, effect: Effect) -> Self {
+        self.left = effect;
+        self
     }
 
     pub(crate) const fn before(mut self, effect: Effect) -> Self {

@@ -4,6 +4,7 @@ use tonic::Code;
 
 use crate::fault::Fault;
 use crate::row::Class;
+use crate::support::Effect;
 
 /// What a case must end with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) struct Expected {
     pub(crate) requests: Requests,
     /// Whether AGB has done what was asked, to the effect of once.
     pub(crate) done: bool,
+    /// What is left of what the RPC had done before, where it differs from what the row says.
+    pub(crate) left: Option<Effect>,
 }
 
 /// How often AGB is asked for the operation.
@@ -46,6 +49,7 @@ const fn error(code: Code, reason: &'static str, requests: u64) -> Expected {
         pushback: None,
         requests: Requests::Exactly(requests),
         done: false,
+        left: None,
     }
 }
 
@@ -94,7 +98,7 @@ const INVALID: Expected = error(Code::InvalidArgument, "AGB_INVALID_ARGUMENT", 1
 const KEY: Expected = error(Code::Internal, "AGB_KEY_REJECTED", 1);
 const DENIED: Expected = error(Code::PermissionDenied, "AGB_PERMISSION_DENIED", 1);
 /// The reason is what the row is about.
-const NOT_FOUND: Expected = error(Code::NotFound, "NOT_FOUND", 1);
+pub(crate) const NOT_FOUND: Expected = error(Code::NotFound, "NOT_FOUND", 1);
 const CONFLICT: Expected = error(Code::Aborted, "AGB_CONFLICT", 1);
 const THROTTLED: Expected = error(Code::ResourceExhausted, "AGB_THROTTLED", ALL).again(SECOND);
 const THROTTLED_AT_ONCE: Expected = THROTTLED.asking(Requests::Exactly(1));
@@ -117,6 +121,12 @@ const TABLE: &[Line] = &[
     // Who is refused cannot be counted; attempts at TLS are.
     (Fault::ConnectionRefused,   [UNCOUNTED, UNCOUNTED, UNCOUNTED, DEADLINE.asking(Requests::Exactly(0))]),
     (Fault::TlsFailure,          [NOT_SENT, NOT_SENT, UNREACHABLE_AT_ONCE, BORNE]),
+    (Fault::Tls,                 [ok(1); 4]),
+    (Fault::TlsWrongName,        [NOT_SENT, NOT_SENT, UNREACHABLE_AT_ONCE, BORNE]),
+    (Fault::TlsUntrusted,        [NOT_SENT, NOT_SENT, UNREACHABLE_AT_ONCE, BORNE]),
+    (Fault::DnsChange,           [ok(1); 4]),
+    (Fault::ClockAhead,          [ok(1); 4]),
+    (Fault::ClockBehind,         [ok(1); 4]),
     // The attempt on the stale connection never comes to AGB.
     (Fault::StaleConnection,     [ok(1), UNKNOWN.asking(Requests::Exactly(0)), UNKNOWN, ok(1)]),
     (Fault::ClosedConnection,    [ok(1); 4]),
@@ -141,6 +151,8 @@ const TABLE: &[Line] = &[
     (Fault::Redirect,            [REDIRECTED, REDIRECTED, REDIRECTED, BORNE]),
     (Fault::NoSuccess,           [REFUSED, REFUSED, REFUSED, BORNE]),
     (Fault::SessionGone,         [GONE; 4]),
+    (Fault::SessionEnds,         [GONE; 4]),
+    (Fault::KeyRotated,          [KEY; 4]),
     (Fault::Http400,             [INVALID; 4]),
     (Fault::Http401,             [KEY; 4]),
     (Fault::Http403,             [DENIED; 4]),

@@ -28,7 +28,10 @@ fn nobody_is_let_in_unknown_beyond_loopback_unless_that_is_forced_by_name() {
             "{lines:?}"
         );
     }
-    for auth in ["allow_none_beyond_loopback = true", "methods = [\"mtls\"]"] {
+    for auth in [
+        "allow_none_beyond_loopback = true",
+        "methods = [\"agb_key\"]",
+    ] {
         assert_eq!(open(auth), Vec::<String>::new());
     }
     for listen in ["127.0.0.1:1", "[::1]:1"] {
@@ -38,10 +41,14 @@ fn nobody_is_let_in_unknown_beyond_loopback_unless_that_is_forced_by_name() {
 
 #[test]
 fn a_whole_section_is_read() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "key-of-search").unwrap();
+    let tenant = format!("[tenants.search]\napi_key_file = {:?}\n", key.path());
     let config = read(
-        r#"
+        &(tenant
+            + r#"
         [auth]
-        methods = ["token", "jwt", "mtls", "agb_key"]
+        methods = ["token", "jwt", "agb_key"]
         token_file = "/tokens"
         [[auth.jwt]]
         name = "k8s"
@@ -66,10 +73,13 @@ fn a_whole_section_is_read() {
         [[auth.rules]]
         principals = ["*"]
         roles = ["read"]
-        "#,
+        "#),
     );
-    let auth = config.unwrap().auth;
-    assert_eq!(auth.methods.len(), 4);
+    let config = config.unwrap();
+    let tenants: Vec<_> = config.tenants.keys().collect();
+    assert_eq!(tenants, ["default", "search"]);
+    let auth = config.auth;
+    assert_eq!(auth.methods.len(), 3);
     assert!(auth.open_reflection && !auth.methods.contains(&Method::None));
     assert!(matches!(&auth.issuers[0].keys, KeySource::Url(_)));
     assert_eq!(
@@ -141,6 +151,45 @@ fn every_problem_of_every_entry_is_told() {
         assert_eq!(told.count(), count, "{setting} in {lines:#?}");
     }
     assert_eq!(lines.len(), 26, "{lines:#?}");
+}
+
+#[test]
+fn tenants_have_keys_of_their_own_and_those_that_are_used_are_there() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "key").unwrap();
+    let own = format!("[tenants.own]\napi_key_file = {:?}", key.path());
+    let rule = "[[auth.rules]]\nprincipals = [\"*\"]\nroles = [\"read\"]\ntenant";
+    for (text, expected) in [
+        (own.clone(), "tenants.own: has the key of tenant default"),
+        (
+            format!("{rule} = \"x\""),
+            "auth.rules[0].tenant: there is no section tenants.x",
+        ),
+        (
+            "[tenants.default]\napi_key_file = \"x\"".to_owned(),
+            "tenants.default: ",
+        ),
+        (
+            "[tenants.x]\napi_key_file = \"missing\"".to_owned(),
+            "tenants.x: could not read",
+        ),
+        (
+            "[auth]\nmethods = [\"mtls\"]".to_owned(),
+            "auth.methods: \"mtls\" needs server.tls_client_ca_file",
+        ),
+    ] {
+        let lines = problems(&text);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with(expected), "{lines:?}");
+    }
+    // Without a key of the gateway's own, where nobody needs one.
+    let without_key = |text: &str| {
+        let settings = Figment::new().merge(Toml::string(text));
+        Config::read(&settings, None).map(|config| config.tenants.len())
+    };
+    assert_eq!(without_key("[auth]\nmethods = [\"agb_key\"]"), Ok(0));
+    assert_eq!(without_key(&format!("{own}\n{rule} = \"own\"")), Ok(1));
+    assert!(without_key(&own).is_err());
 }
 
 #[test]

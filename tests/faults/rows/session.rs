@@ -4,7 +4,7 @@ use agb_gateway::proto::v1 as pb;
 use pb::session_service_client::SessionServiceClient;
 
 use crate::row::{About, Call, Class, Row, unary};
-use crate::support::Effect;
+use crate::support::{Effect, MOUNT};
 
 /// A call that names a session and nothing else.
 macro_rules! of_session {
@@ -44,6 +44,31 @@ pub(crate) const ROWS: &[Row] = &[
             }
         }),
     ),
+    // Waiting for the contexts of the new session.
+    Row::new(
+        "SessionService/CreateSession",
+        "GetContextInfo",
+        Class::Look,
+        About::Session,
+        Effect::Nothing,
+        CREATE_SESSION_WITH_MOUNTS,
+    )
+    .later()
+    .and_more(0)
+    .before(Effect::NewSession)
+    .leaving(Effect::ReleasedSession),
+    // Handing it over.
+    Row::new(
+        "SessionService/CreateSession",
+        "SetLabel",
+        Class::Safe,
+        About::Session,
+        Effect::Nothing,
+        CREATE_SESSION_WITH_MOUNTS,
+    )
+    .later()
+    .before(Effect::NewSession)
+    .leaving(Effect::ReleasedSession),
     session_row(
         "SessionService/GetSession",
         "getSession",
@@ -157,6 +182,18 @@ pub(crate) const ROWS: &[Row] = &[
         }),
     ),
 ];
+
+const CREATE_SESSION_WITH_MOUNTS: Call = unary!(SessionServiceClient.create_session, |fixture| {
+    pb::CreateSessionRequest {
+        image_id: "agb-code-space-1".to_owned(),
+        context_syncs: vec![pb::ContextSync {
+            context_id: fixture.context_id,
+            path: MOUNT.to_owned(),
+            ..pb::ContextSync::default()
+        }],
+        ..pb::CreateSessionRequest::default()
+    }
+});
 
 const SET_SESSION_LABELS: Call = unary!(SessionServiceClient.set_session_labels, |fixture| {
     pb::SetSessionLabelsRequest {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,16 +19,23 @@ pub(crate) struct Proxy {
 struct Shared {
     /// Connections of an earlier generation end when they are next used.
     generation: AtomicU64,
+    /// Whether whoever comes is sent away.
+    refuses: AtomicBool,
     close: Notify,
     open: watch::Sender<usize>,
 }
 
 impl Proxy {
     pub(crate) async fn start(agb: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), agb).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr, agb: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             generation: AtomicU64::new(0),
+            refuses: AtomicBool::new(false),
             close: Notify::new(),
             open: watch::Sender::new(0),
         });
@@ -36,6 +43,10 @@ impl Proxy {
         let listening = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
                 let shared = accepting.clone();
+                if shared.refuses.load(Ordering::SeqCst) {
+                    let _ = caller.set_zero_linger();
+                    continue;
+                }
                 shared.open.send_modify(|open| *open += 1);
                 tokio::spawn(async move {
                     let generation = shared.generation.load(Ordering::SeqCst);
@@ -59,6 +70,11 @@ impl Proxy {
     /// The connections that there are now break when they are next used, before AGB hears of it.
     pub(crate) fn make_stale(&self) {
         self.shared.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether whoever comes from now on is sent away.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.shared.refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// Closes the connections that there are now, and returns when the caller has closed its side too: so its pool knows.

@@ -26,6 +26,10 @@ pub(crate) enum Effect {
     LostFile,
     NewSession,
     LostSession,
+    /// It has ended, and AGB knows nothing of it any more.
+    ForgottenSession,
+    /// A session that was created and then released.
+    ReleasedSession,
     NewLabel,
     NewUpload,
     /// A context of AGB's own, for files in and out.
@@ -89,8 +93,10 @@ impl State {
                 state.sessions -= 1;
                 state.uploads += 1;
             }
+            Effect::ForgottenSession => state.sessions -= 1,
             Effect::NewLabel => state.labels += 1,
-            Effect::NewUpload => state.uploads += 1,
+            // Before it ends, it uploads.
+            Effect::NewUpload | Effect::ReleasedSession => state.uploads += 1,
         }
         state.contexts.sort();
         state
