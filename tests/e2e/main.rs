@@ -9,6 +9,7 @@ mod authorization;
 mod bad_input;
 mod certificates;
 mod commands;
+mod connections;
 mod contexts;
 mod cross_environment;
 mod drains;
