@@ -221,6 +221,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_toml_is_told_by_its_place_and_without_the_line() {
+        let file = "[agb]\nproxy = \"http://user:hunter2@proxy\n";
+        let lines = problems(file, &[("AGB_API_KEY", "k")]);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("line 2, column "), "{lines:?}");
+        assert!(lines[0].contains("gateway.toml"), "{lines:?}");
+        assert!(!lines[0].contains("hunter2"), "{lines:?}");
+    }
+
+    #[test]
     fn what_a_caller_gets_unasked_is_not_above_what_he_may_ask_for() {
         let file = "[server]\nmax_deadline = \"1m\"\ndefault_deadline = \"61s\"\n\
                     [limits]\nmax_page_size = 9\ndefault_file_page_size = 501";
