@@ -22,6 +22,7 @@ use tower::Service;
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use connection::Connection;
+pub use frames::FrameGuard;
 pub use peer::Peer;
 use places::Places;
 pub use tls::{ClientCertificates, Tls, TlsFiles};
