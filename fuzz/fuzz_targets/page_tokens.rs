@@ -14,6 +14,9 @@ fuzz_target!(|input: (&str, &str)| {
     assert_eq!(of("a").read(list, &written), Ok(expected));
     if !token.is_empty() {
         assert!(of("b").read(list, &written).is_err());
+        // Other lists, a longer one and one of the same length.
         assert!(of("a").read(&format!("{list}x"), &written).is_err());
+        let one = of("a").write(&format!("{list}1"), token);
+        assert!(of("a").read(&format!("{list}2"), &one).is_err());
     }
 });
