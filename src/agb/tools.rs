@@ -207,7 +207,11 @@ impl Tools {
             let status = not_redirected(operation, &response)?;
             let headers = response.headers().clone();
             let body = self.client.read(operation, response).await?;
-            let envelope = Client::envelope(operation, status, &headers, &body)?;
+            let mut envelope = Client::envelope(operation, status, &headers, &body)?;
+            // Its words go to the caller, who may not have the token.
+            for words in [&mut envelope.message, &mut envelope.code] {
+                *words = words.replace(token.expose_secret(), "[token]");
+            }
             if !status.is_success() || envelope.success == Some(false) {
                 return Err(self.client.refusal(operation, status, &headers, envelope));
             }

@@ -40,25 +40,18 @@ pub struct AgbConfig {
     /// Bounds: `agb.max_concurrent_requests`, 1 to 100,000, default 512; `agb.max_queued_requests`, which wait for their turn, 0
     /// to 1,000,000, default 4096; `agb.max_long_answers` of more than 1 MiB held at once, 1 to 10,000, default 8.
     pub client: ClientConfig,
-    /// The key of the account of the tenant "default"; `None` where there is no such tenant.
-    pub account: Option<AccountKey>,
     /// Of how many callers with AGB keys of their own what was made for them is kept: `agb.max_own_accounts`, 1 to 1,000,000, default
     /// 1,000.
     pub max_own_accounts: u64,
 }
 
 impl AgbConfig {
-    pub(super) fn read(
-        reader: &mut Reader<'_>,
-        api_key: Option<String>,
-        reload_interval: Option<Duration>,
-    ) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>, reload_interval: Option<Duration>) -> Option<Self> {
         let endpoint = reader.parsed(
             "agb.endpoint",
             "https://sdk-api.agb.cloud",
             Endpoint::try_new,
         );
-        let account = read_key(reader, api_key);
         let max_own_accounts = reader.number("agb.max_own_accounts", 1_000, 1..=1_000_000);
         let request_timeout = reader.duration("agb.request_timeout", "60s", SECOND..=HOUR);
         let connect_timeout = reader.duration(
@@ -70,16 +63,14 @@ impl AgbConfig {
             reader.duration("agb.pool_idle_timeout", "90s", Duration::ZERO..=HOUR);
         let max_response_bytes =
             reader.number("agb.max_response_bytes", 32 * MIB, MIB..=1024 * MIB);
-        let session_link_domains = reader
-            .optional("agb.session_link_domains")
-            .unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
+        let session_link_domains = read_domains(reader);
         let retry = read_retry(reader);
         let gate = read_gate(reader);
         let transport = read_transport(reader, reload_interval);
         let client = ClientConfig {
             retry: retry?,
             gate: gate?,
-            session_link_domains,
+            session_link_domains: session_link_domains?,
             endpoint: endpoint?,
             request_timeout: request_timeout?,
             connect_timeout: connect_timeout?,
@@ -93,11 +84,30 @@ impl AgbConfig {
             reader.problem("agb", rule);
         }
         Some(Self {
-            account: account?,
             max_own_accounts: u64::try_from(max_own_accounts?).ok()?,
             client,
         })
     }
+}
+
+fn read_domains(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    const SETTING: &str = "agb.session_link_domains";
+    let domains: Option<Vec<String>> = reader.optional(SETTING);
+    let domains = domains.unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
+    let is_part = |part: &str| {
+        let is_taken =
+            |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
+        !part.is_empty() && part.chars().all(is_taken)
+    };
+    let wrong = domains
+        .iter()
+        .find(|domain| !domain.split('.').all(is_part));
+    if let Some(wrong) = wrong {
+        let rule = format!("must hold names such as \"agb.cloud\", in lower case, got {wrong:?}");
+        reader.problem(SETTING, rule);
+        return None;
+    }
+    Some(domains)
 }
 
 fn read_transport(reader: &mut Reader<'_>, reload_interval: Option<Duration>) -> Option<Transport> {
@@ -146,9 +156,12 @@ fn read_gate(reader: &mut Reader<'_>) -> Option<GateSettings> {
     })
 }
 
-/// The outer `None`: something is wrong.
+/// The key of the account of the tenant "default". The outer `None`: something is wrong.
 #[allow(clippy::option_option)]
-fn read_key(reader: &mut Reader<'_>, variable: Option<String>) -> Option<Option<AccountKey>> {
+pub(super) fn read_key(
+    reader: &mut Reader<'_>,
+    variable: Option<String>,
+) -> Option<Option<AccountKey>> {
     let file: Option<PathBuf> = reader.optional(KEY_SETTING);
     let (setting, key) = match (variable, file) {
         (Some(key), None) => (API_KEY_VARIABLE, AccountKey::try_new(key)),

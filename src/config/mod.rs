@@ -102,7 +102,8 @@ impl Config {
         let server = ServerConfig::read(&mut reader);
         let secrets = SecretsConfig::read(&mut reader);
         let reload_interval = secrets.as_ref().map(|secrets| secrets.reload_interval);
-        let agb = AgbConfig::read(&mut reader, api_key, reload_interval);
+        let agb = AgbConfig::read(&mut reader, reload_interval);
+        let account = agb::read_key(&mut reader, api_key);
         let sync = SyncConfig::read(&mut reader);
         let pace = sync.as_ref().map(|sync| sync.settings.pace);
         let session = SessionConfig::read(&mut reader, pace);
@@ -115,8 +116,7 @@ impl Config {
             limits.as_ref(),
             reload_interval,
         );
-        let account = agb.as_ref().and_then(|agb| agb.account.as_ref());
-        let tenants = tenants::read(&mut reader, account, auth.as_ref());
+        let tenants = tenants::read(&mut reader, account.as_ref(), auth.as_ref());
         let log = LogConfig::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_toml_is_told_by_its_place_and_without_the_line() {
+        let file = "[agb]\nproxy = \"http://user:hunter2@proxy\n";
+        let lines = problems(file, &[("AGB_API_KEY", "k")]);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("line 2, column "), "{lines:?}");
+        assert!(lines[0].contains("gateway.toml"), "{lines:?}");
+        assert!(!lines[0].contains("hunter2"), "{lines:?}");
+    }
+
+    #[test]
     fn what_a_caller_gets_unasked_is_not_above_what_he_may_ask_for() {
         let file = "[server]\nmax_deadline = \"1m\"\ndefault_deadline = \"61s\"\n\
                     [limits]\nmax_page_size = 9\ndefault_file_page_size = 501";
@@ -273,6 +283,25 @@ mod tests {
         assert_eq!(problems("", &variables), Vec::<String>::new());
         variables.push(("AGB_GATEWAY_LISTEN", "127.0.0.1:1"));
         assert_eq!(problems("", &variables).len(), 1);
+    }
+
+    #[test]
+    fn tokens_of_sessions_go_to_domains_that_have_names() {
+        let told = |domain: &str| {
+            let file = format!("[agb]\nsession_link_domains = [{domain:?}]");
+            problems(&file, &[("AGB_API_KEY", "k")]).len()
+        };
+        for domain in [
+            "",
+            ".",
+            "agb.cloud.",
+            ".agb.cloud",
+            "*.agb.cloud",
+            "AGB.cloud",
+        ] {
+            assert_eq!(told(domain), 1, "{domain}");
+        }
+        assert_eq!(told("link.agb-2.cloud"), 0);
     }
 
     #[test]

@@ -191,7 +191,10 @@ impl<'a> Reader<'a> {
                 }
             }
             // A file that is no TOML: nothing in it could be read, so this is the one problem.
-            Err(error) => self.problems = vec![Problem::new("configuration", error.to_string())],
+            Err(error) => {
+                let rule = without_source(&error.to_string());
+                self.problems = vec![Problem::new("configuration", rule)];
+            }
         }
         if self.problems.is_empty() {
             Ok(())
@@ -208,6 +211,16 @@ fn rules(error: figment::Error) -> String {
         .map(|error| error.kind.to_string())
         .collect();
     rules.join("; ")
+}
+
+/// What the TOML parser says, without the line that it shows: that may hold a password.
+fn without_source(message: &str) -> String {
+    let shown = |line: &&str| {
+        let number = |char: char| char.is_ascii_digit() || char == ' ';
+        line.trim_start_matches(number).starts_with('|')
+    };
+    let said: Vec<_> = message.lines().filter(|line| !shown(line)).collect();
+    said.join("; ").replace("; in ", " in ")
 }
 
 fn unknown_settings(

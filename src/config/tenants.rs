@@ -24,11 +24,11 @@ struct Written {
 /// one could reach what is the other's.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    default: Option<&AccountKey>,
+    default: Option<&Option<AccountKey>>,
     auth: Option<&AuthConfig>,
 ) -> BTreeMap<String, AccountKey> {
     let mut tenants: BTreeMap<String, AccountKey> = BTreeMap::new();
-    if let Some(default) = default {
+    if let Some(Some(default)) = default {
         tenants.insert(DEFAULT_TENANT.to_owned(), default.clone());
     }
     for name in reader.names(SECTION) {
@@ -58,6 +58,10 @@ pub(super) fn read(
     for (setting, tenant) in auth.map(used).unwrap_or_default() {
         // That a name is empty is told with its rule.
         if tenant.is_empty() || tenants.contains_key(tenant) {
+            continue;
+        }
+        if tenant == DEFAULT_TENANT && default.is_none() {
+            // What is wrong with its key has been told.
             continue;
         }
         if tenant == DEFAULT_TENANT {

@@ -29,7 +29,7 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 
 /// A connection that is ended when what it sends is not sane.
-pub(super) struct FrameGuard<IO> {
+pub struct FrameGuard<IO> {
     io: IO,
     /// Runs until the first frame is there.
     greeting: Option<Pin<Box<Sleep>>>,
@@ -38,7 +38,8 @@ pub(super) struct FrameGuard<IO> {
 }
 
 impl<IO> FrameGuard<IO> {
-    pub(super) fn new(io: IO, settings: &ConnectionSettings) -> Self {
+    /// Guards a connection from its first byte on.
+    pub fn new(io: IO, settings: &ConnectionSettings) -> Self {
         Self {
             io,
             greeting: Some(Box::pin(sleep(settings.handshake_timeout))),

@@ -21,6 +21,7 @@ use tower::Service;
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use connection::Connection;
+pub use frames::FrameGuard;
 use places::Places;
 pub use tls::{ClientCertificates, Tls, TlsFiles};
 

@@ -23,7 +23,7 @@ impl PageTokens {
     }
 
     /// Writes AGB's token down; empty for the last page. `list` names the list with all its filters.
-    pub(super) fn write(&self, list: &str, agb_token: &str) -> String {
+    pub fn write(&self, list: &str, agb_token: &str) -> String {
         let Some(key) = self.0.keys(PURPOSE).into_iter().next() else {
             return String::new();
         };
@@ -36,7 +36,7 @@ impl PageTokens {
     }
 
     /// Reads AGB's token; `None` for the first page. The error is the rule that the token breaks.
-    pub(super) fn read(&self, list: &str, token: &str) -> Result<Option<String>, String> {
+    pub fn read(&self, list: &str, token: &str) -> Result<Option<String>, String> {
         if token.is_empty() {
             return Ok(None);
         }
