@@ -83,6 +83,12 @@ impl Gateway {
             }
         };
         let (listener, address) = listen(config.server.listen).await?;
+        if tls.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "callers' credentials come in plain text: set server.tls_certificate_file, unless a mesh encrypts"
+            );
+        }
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
