@@ -98,6 +98,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic_reflection", &["app"]),
     ("tower", &["layer", "listen", "app"]),
     ("hyper", &["listen"]),
+    ("h2", &["listen"]),
     ("hyper_util", &["listen"]),
     ("rustls", &["listen"]),
     ("tokio_rustls", &["listen"]),

@@ -38,7 +38,8 @@ pub struct ServerConfig {
     /// so, 1 s to 1 h, default 20 s. `server.max_streams_per_connection`: how many calls it may have at once, 1 to 1,000,000,
     /// default 1,000; further ones wait in the client. `server.max_header_bytes` of a request, as HTTP/2 counts them, 1 KiB to
     /// 1 MiB, default 16 KiB. `server.max_control_frames_per_second`: how many frames that carry no data (pings, settings, resets
-    /// of calls) it may send, in bursts of up to ten seconds' worth, 10 to 1,000,000, default 1,000; one that sends more is closed.
+    /// of calls) it may send, in bursts of up to ten seconds' worth, 10 to 1,000,000, default 1,000; one that sends more is closed,
+    /// and its address gets no new one for `server.flood_pause`, 0 to 1 h, default 1 s; those that it has stay.
     pub connections: ConnectionSettings,
     /// TLS, where there is any: PEM files. `server.tls_certificate_file`: the chain, the server's own first.
     /// `server.tls_key_file`: its private key. `server.tls_client_ca_file`: who may have signed certificates of clients, and
@@ -111,7 +112,9 @@ fn read_connections(
         1_000,
         10..=1_000_000,
     );
+    let flood_pause = reader.duration("server.flood_pause", "1s", Duration::ZERO..=HOUR);
     Some(ConnectionSettings {
+        flood_pause: flood_pause?,
         max_connections: max_connections?,
         max_connections_per_address: max_connections_per_address?,
         handshake_timeout: handshake_timeout?,

@@ -1,8 +1,10 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -38,8 +40,8 @@ where
         + 'static,
     S::Future: Send,
 {
-    /// Serves it until either side ends it.
-    pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr) {
+    /// Serves it until either side ends it. Whether it had to be ended because of a flood.
+    pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr) -> bool {
         let served = match self.tls.clone() {
             None => {
                 self.serve_http(stream, Peer::new(Some(address), None))
@@ -52,17 +54,21 @@ where
                         let peer = Peer::new(Some(address), certificate.as_deref());
                         self.serve_http(stream, peer).await
                     }
-                    Ok(Err(error)) => Err(format!("TLS handshake: {error}")),
-                    Err(_elapsed) => Err("TLS handshake: not done in time".to_owned()),
+                    Ok(Err(error)) => Err(Ended::by(format!("TLS handshake: {error}"))),
+                    Err(_elapsed) => Err(Ended::by("TLS handshake: not done in time".to_owned())),
                 }
             }
         };
-        if let Err(error) = served {
-            tracing::debug!(%address, error, "a connection ended with an error");
+        match served {
+            Ok(()) => false,
+            Err(Ended { error, is_flood }) => {
+                tracing::debug!(%address, error, is_flood, "a connection ended with an error");
+                is_flood
+            }
         }
     }
 
-    async fn serve_http<IO>(self, io: IO, peer: Peer) -> Result<(), String>
+    async fn serve_http<IO>(self, io: IO, peer: Peer) -> Result<(), Ended>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -76,7 +82,13 @@ where
             request.extensions_mut().insert(peer.clone());
             service.clone().oneshot(request.map(Body::new))
         });
-        let io = TokioIo::new(FrameGuard::new(io, &settings));
+        let guard = FrameGuard::new(io, &settings);
+        let is_flood = guard.is_flood();
+        let failed = |error: hyper::Error| Ended {
+            is_flood: is_flood.load(Ordering::Relaxed) || is_calmed(&error),
+            error: in_words(&error),
+        };
+        let io = TokioIo::new(guard);
         let mut connection = std::pin::pin!(
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -87,7 +99,7 @@ where
                 .serve_connection(io, service)
         );
         let goes_on = tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(|error| in_words(&error)),
+            ended = connection.as_mut() => return ended.map_err(failed),
             () = drain.begun() => None,
             () = sleep(jittered(settings.age)) => Some(settings.age_grace),
         };
@@ -98,11 +110,36 @@ where
             None => connection.await,
             Some(grace) => match timeout(grace, connection).await {
                 Ok(ended) => ended,
-                Err(_elapsed) => return Err("calls outlived the connection's age".to_owned()),
+                Err(_elapsed) => {
+                    return Err(Ended::by("calls outlived the connection's age".to_owned()));
+                }
             },
         };
-        ended.map_err(|error| in_words(&error))
+        ended.map_err(failed)
     }
+}
+
+/// Why a connection ended.
+struct Ended {
+    error: String,
+    is_flood: bool,
+}
+
+impl Ended {
+    fn by(error: String) -> Self {
+        Self {
+            error,
+            is_flood: false,
+        }
+    }
+}
+
+/// Whether HTTP/2's own limits were passed: ENHANCE_YOUR_CALM.
+fn is_calmed(error: &hyper::Error) -> bool {
+    let h2 = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>());
+    h2.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 /// Connections that began together do not end together.
@@ -112,7 +149,7 @@ fn jittered(age: Duration) -> Duration {
 
 /// An error with its causes.
 fn in_words(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let causes = std::iter::successors(error.source(), |cause| (**cause).source());
     causes.fold(error.to_string(), |words, cause| {
         format!("{words}: {cause}")
     })

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,6 +37,7 @@ pub struct FrameGuard<IO> {
     greeting: Option<Pin<Box<Sleep>>>,
     scanner: Scanner,
     allowance: Allowance,
+    is_flood: Arc<AtomicBool>,
 }
 
 impl<IO> FrameGuard<IO> {
@@ -45,7 +48,13 @@ impl<IO> FrameGuard<IO> {
             greeting: Some(Box::pin(sleep(settings.handshake_timeout))),
             scanner: Scanner::default(),
             allowance: Allowance::new(settings.max_control_frames_per_second),
+            is_flood: Arc::default(),
         }
+    }
+
+    /// Tells, also when the guard is given away, whether more came than is let through.
+    pub(super) fn is_flood(&self) -> Arc<AtomicBool> {
+        self.is_flood.clone()
     }
 
     fn check(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -63,6 +72,7 @@ impl<IO> FrameGuard<IO> {
         if sane {
             return Ok(());
         }
+        self.is_flood.store(true, Ordering::Relaxed);
         Err(io::Error::other(
             "more frames without data than server.max_control_frames_per_second allows",
         ))
@@ -251,6 +261,7 @@ mod tests {
             greeting: Some(Box::pin(sleep(SECOND))),
             scanner: Scanner::default(),
             allowance: Allowance::new(2),
+            is_flood: Arc::default(),
         };
         (client, guard)
     }

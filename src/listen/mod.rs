@@ -51,6 +51,8 @@ pub struct ConnectionSettings {
     pub max_header_bytes: u32,
     /// How many frames that carry no data it may send a second.
     pub max_control_frames_per_second: u32,
+    /// For how long an address gets no new connection after one of its own was ended because of a flood.
+    pub flood_pause: Duration,
 }
 
 /// Takes connections.
@@ -99,8 +101,10 @@ impl Listener {
                         drain: drain.clone(),
                     };
                     connections.spawn(async move {
-                        connection.serve(prepared(stream), address).await;
-                        drop(place);
+                        if connection.serve(prepared(stream), address).await {
+                            tracing::warn!(%address, "a connection that flooded was ended");
+                            place.refuse_more();
+                        }
                     });
                 }
                 Err(setting) => {

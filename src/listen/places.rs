@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::ConnectionSettings;
 
@@ -12,12 +15,15 @@ pub(super) struct Places {
     taken: Arc<Mutex<Taken>>,
     limit: usize,
     limit_per_address: usize,
+    flood_pause: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// Until when addresses get no further place.
+    refused: HashMap<IpAddr, Instant>,
 }
 
 impl Places {
@@ -26,6 +32,7 @@ impl Places {
             taken: Arc::default(),
             limit: settings.max_connections,
             limit_per_address: settings.max_connections_per_address,
+            flood_pause: settings.flood_pause,
         }
     }
 
@@ -34,6 +41,13 @@ impl Places {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.all >= self.limit {
             return Err("server.max_connections");
+        }
+        if !taken.refused.is_empty() {
+            let now = Instant::now();
+            taken.refused.retain(|_, until| *until > now);
+            if taken.refused.contains_key(&address) {
+                return Err("server.flood_pause");
+            }
         }
         let here = taken.by_address.entry(address).or_default();
         if *here >= self.limit_per_address {
@@ -44,6 +58,7 @@ impl Places {
         Ok(Place {
             taken: self.taken.clone(),
             address,
+            flood_pause: self.flood_pause,
         })
     }
 }
@@ -53,6 +68,16 @@ impl Places {
 pub(super) struct Place {
     taken: Arc<Mutex<Taken>>,
     address: IpAddr,
+    flood_pause: Duration,
+}
+
+impl Place {
+    /// Gives its address no further place for a while.
+    pub(super) fn refuse_more(&self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = Instant::now() + self.flood_pause;
+        taken.refused.insert(self.address, until);
+    }
 }
 
 impl Drop for Place {
@@ -78,6 +103,7 @@ mod tests {
             taken: Arc::default(),
             limit: 3,
             limit_per_address: 2,
+            flood_pause: Duration::ZERO,
         };
         let address = |last| IpAddr::from([127, 0, 0, last]);
         let first = places.take(address(1)).unwrap();
@@ -96,5 +122,22 @@ mod tests {
         drop(first);
         assert!(places.take(address(1)).is_ok());
         assert_eq!(places.taken.lock().unwrap().by_address.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_has_flooded_gets_no_place_for_a_while_and_others_do() {
+        let places = Places {
+            taken: Arc::default(),
+            limit: 9,
+            limit_per_address: 9,
+            flood_pause: Duration::from_secs(1),
+        };
+        let address = |last| IpAddr::from([127, 0, 0, last]);
+        places.take(address(1)).unwrap().refuse_more();
+        assert_eq!(places.take(address(1)).unwrap_err(), "server.flood_pause");
+        assert!(places.take(address(2)).is_ok());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(places.take(address(1)).is_ok());
+        assert!(places.taken.lock().unwrap().refused.is_empty());
     }
 }
