@@ -112,17 +112,17 @@ async fn who_is_not_known_is_told_what_is_accepted_and_nothing_else() {
     list(&world, &[]).await.unwrap();
     let mut messages = Vec::new();
     for headers in [
-        vec![("authorization", "Bearer agbgw_planted")],
-        vec![("authorization", "Basic planted")],
-        vec![("authorization", "planted")],
+        vec![("authorization", "Bearer agbgw_Pl4nted")],
+        vec![("authorization", "Basic Pl4nted")],
+        vec![("authorization", "Pl4nted")],
         vec![("x-agb-api-key", "")],
-        vec![("x-agb-api-key", "planted"), ("x-agb-api-key", "planted")],
+        vec![("x-agb-api-key", "Pl4nted"), ("x-agb-api-key", "Pl4nted")],
     ] {
         let status = list(&world, &headers).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{headers:?}");
         assert_eq!(reason(&status), "UNAUTHENTICATED");
         let text = format!("{status:?} {:?}", status.get_error_details());
-        assert!(!text.contains("planted"), "{text}");
+        assert!(!text.contains("Pl4nted"), "{text}");
         messages.push(status.message().to_owned());
     }
     messages.dedup();
@@ -170,7 +170,7 @@ impl Issuer {
             state.fetches += 1;
             let is_known = headers
                 .get("authorization")
-                .is_some_and(|value| value == "Bearer of-the-pod");
+                .is_some_and(|value| value == "Bearer Pl4nted-of-the-pod");
             if state.is_down || !is_known {
                 return (StatusCode::SERVICE_UNAVAILABLE, String::new());
             }
@@ -193,7 +193,7 @@ impl Issuer {
 }
 
 /// A key, and a token that it signs.
-fn signed(id: &str) -> (Value, String) {
+pub(crate) fn signed(id: &str) -> (Value, String) {
     let pair = rcgen::KeyPair::generate().unwrap();
     let key = EncodingKey::from_ec_der(&pair.serialize_der());
     let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
@@ -210,7 +210,7 @@ fn signed(id: &str) -> (Value, String) {
 
 async fn with_issuer(issuer: &Issuer, folder: &tempfile::TempDir, pause: &str) -> World {
     let token_file = folder.path().join("pod-token");
-    fs::write(&token_file, "of-the-pod\n").unwrap();
+    fs::write(&token_file, "Pl4nted-of-the-pod\n").unwrap();
     World::with_settings(toml(&format!(
         r#"
         [auth]

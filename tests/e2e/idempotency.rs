@@ -431,7 +431,12 @@ async fn a_session_that_another_replica_takes_while_it_is_withdrawn_is_not_relea
     }
     // The other one looked before that, and its change comes after it.
     let keys = Keys::new(Keyring::of_secret(KEY, "default"));
-    let labels = world.agb().await.labels(&session_id, patience()).await.unwrap();
+    let labels = world
+        .agb()
+        .await
+        .labels(&session_id, patience())
+        .await
+        .unwrap();
     let taken = Stamp {
         phase: Phase::Taken,
         ..Stamp::read(&labels, &keys).unwrap()

@@ -7,6 +7,8 @@ mod attacks;
 mod authentication;
 mod authorization;
 mod bad_input;
+#[path = "../canary/mod.rs"]
+mod canary;
 mod certificates;
 mod commands;
 mod contexts;
@@ -24,6 +26,7 @@ mod refusals;
 mod retries;
 mod rotation;
 mod scripted_storage;
+mod secrets;
 mod sessions;
 mod support;
 mod syncs;

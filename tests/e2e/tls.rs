@@ -188,7 +188,10 @@ async fn all_requests_go_through_the_proxy_that_is_set() {
     let proxy = Relay::start(None, world.emulator.address()).await;
     let settings = Figment::new()
         .merge(("agb.endpoint", "http://agb.invalid"))
-        .merge(("agb.proxy", format!("http://{}", proxy.address)));
+        .merge((
+            "agb.proxy",
+            format!("http://gateway:Pl4nted@{}", proxy.address),
+        ));
     let (_gateway, channel) = world.replica_with(settings).await;
     list(&channel).await.unwrap();
     assert_eq!(proxy.taken(), 1);
