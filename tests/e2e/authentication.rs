@@ -149,20 +149,20 @@ async fn who_brings_nothing_is_told_so_and_health_is_open() {
 }
 
 /// An issuer whose keys can be changed, and which counts who asks for them.
-struct Issuer {
-    url: String,
+pub(crate) struct Issuer {
+    pub(crate) url: String,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct State {
-    keys: Vec<Value>,
-    is_down: bool,
+pub(crate) struct State {
+    pub(crate) keys: Vec<Value>,
+    pub(crate) is_down: bool,
     fetches: u32,
 }
 
 impl Issuer {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         let keys = move |headers: HeaderMap| async move {
@@ -183,11 +183,11 @@ impl Issuer {
         Self { url, state }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
     }
 
-    fn fetches(&self) -> u32 {
+    pub(crate) fn fetches(&self) -> u32 {
         self.state.lock().unwrap().fetches
     }
 }
@@ -196,15 +196,20 @@ impl Issuer {
 pub(crate) fn signed(id: &str) -> (Value, String) {
     let pair = rcgen::KeyPair::generate().unwrap();
     let key = EncodingKey::from_ec_der(&pair.serialize_der());
-    let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+    signed_with(&key, Algorithm::ES256, id)
+}
+
+/// The public half of a key, and a token that it signs.
+pub(crate) fn signed_with(key: &EncodingKey, algorithm: Algorithm, id: &str) -> (Value, String) {
+    let mut jwk = Jwk::from_encoding_key(key, algorithm).unwrap();
     jwk.common.key_id = Some(id.to_owned());
-    let mut header = Header::new(Algorithm::ES256);
+    let mut header = Header::new(algorithm);
     header.kid = Some(id.to_owned());
     let claims = json!({
         "iss": "issuer", "aud": "agb-gateway", "sub": "indexer",
         "exp": get_current_timestamp() + 600,
     });
-    let token = encode(&header, &claims, &key).unwrap();
+    let token = encode(&header, &claims, key).unwrap();
     (json!(jwk), bearer(&token))
 }
 

@@ -7,6 +7,7 @@ mod attacks;
 mod authentication;
 mod authorization;
 mod bad_input;
+mod callers;
 #[path = "../canary/mod.rs"]
 mod canary;
 mod certificates;
@@ -16,6 +17,7 @@ mod cross_environment;
 mod drains;
 mod faults;
 mod idempotency;
+mod issuers;
 mod leaks;
 mod limits;
 mod overload;

@@ -131,7 +131,7 @@ async fn a_probe_reaches_a_gateway_in_tls() {
 }
 
 /// TLS of a server that may want certificates of clients.
-fn server_config(server: &Signed, client_ca: Option<&Authority>) -> ServerConfig {
+pub(crate) fn server_config(server: &Signed, client_ca: Option<&Authority>) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
