@@ -16,9 +16,10 @@ use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
+use super::ConnectionSettings;
 use super::frames::FrameGuard;
 use super::tls::Tls;
-use super::{ConnectionSettings, Peer};
+use crate::auth::Peer;
 use crate::resilience::Drain;
 
 /// What one connection is served with.

@@ -5,7 +5,6 @@
 
 mod connection;
 mod frames;
-mod peer;
 mod places;
 mod tls;
 
@@ -22,7 +21,6 @@ use tower::Service;
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use connection::Connection;
-pub use peer::Peer;
 use places::Places;
 pub use tls::{ClientCertificates, Tls, TlsFiles};
 

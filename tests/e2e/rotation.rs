@@ -2,11 +2,12 @@
 
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
+use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use figment::Figment;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::support::{World, connect, reason, within};
+use crate::support::{CODE_IMAGE, World, connect, reason, within};
 
 async fn list(channel: &Channel, page_token: &str) -> Result<pb::ListContextsResponse, Status> {
     let request = within(pb::ListContextsRequest {
@@ -56,4 +57,37 @@ async fn a_new_key_of_agb_counts_at_once_when_agb_refuses_the_old_one() {
     let second = list(&channel, &page_token).await.unwrap();
     assert_eq!(second.contexts.len(), 1);
     assert_eq!(world.emulator.request_count("ListContexts"), asked + 3);
+}
+
+#[tokio::test]
+async fn a_request_id_names_the_same_session_while_signing_keys_rotate() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = ("o".repeat(32), "n".repeat(32));
+    let mut replicas = Vec::new();
+    for (name, keys) in [
+        ("before", old.clone()),
+        ("announced", format!("{old}\n{new}")),
+        ("swapped", format!("{new}\n{old}")),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, keys).unwrap();
+        let settings = Figment::new().merge(("secrets.signing_key_file", file));
+        replicas.push(world.replica_with(settings).await);
+    }
+    // Each replica makes a session that the next one finds.
+    for (first, second) in [(0, 1), (1, 2), (2, 1)] {
+        let mut sessions = Vec::new();
+        for replica in [first, second] {
+            let request = within(pb::CreateSessionRequest {
+                image_id: CODE_IMAGE.to_owned(),
+                request_id: format!("{first}-{second}"),
+                ..pb::CreateSessionRequest::default()
+            });
+            let mut client = SessionServiceClient::new(replicas[replica].1.clone());
+            let answer = client.create_session(request).await.unwrap();
+            sessions.push(answer.into_inner().session.unwrap().session_id);
+        }
+        assert_eq!(sessions[0], sessions[1], "{first} {second}");
+    }
 }
