@@ -40,21 +40,22 @@ const PREFIXES: [(&str, usize, &str); 4] = [
 /// Texts that are, or give away, a secret.
 static TEXTS: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
     let mark = "a secret of a test";
+    let key = "a private key";
     let mut texts = vec![
         (MARK.to_owned(), mark),
+        ("PRIVATE KEY".to_owned(), key),
+        // Bytes as `Debug` lists them: of PEM, and of its content.
+        (listed(b"PRIVATE KEY"), key),
+        (listed(&[0x30, 0x81, 0x87, 2, 1, 0, 0x30, 0x13]), key),
         (listed(MARK.as_bytes()), mark),
-        ("PRIVATE KEY".to_owned(), "a private key"),
-        // The same keys, as a list of bytes.
-        (
-            listed(&[0x30, 0x81, 0x87, 2, 1, 0, 0x30, 0x13]),
-            "a private key",
-        ),
     ];
+    texts.extend(PREFIXES.map(|(prefix, _, secret)| (listed(prefix.as_bytes()), secret)));
     // In base64 it looks in three ways, by where in a group of three bytes it begins.
     for (before, partial) in [(0, 0), (1, 2), (2, 3)] {
         let bytes = [&[b'-'; 2][..before], MARK.as_bytes()].concat();
         let whole = bytes.len() * 8 / 6;
         let text = STANDARD_NO_PAD.encode(&bytes)[partial..whole].to_owned();
+        texts.push((listed(text.as_bytes()), mark));
         texts.push((text, mark));
     }
     texts
