@@ -227,6 +227,8 @@ async fn with_issuer(issuer: &Issuer, folder: &tempfile::TempDir, pause: &str) -
         jwks_url = "{}"
         jwks_bearer_token_file = "{}"
         jwks_unknown_key_pause = "{pause}"
+        # So long that a call that waits for keys within the pause is seen to fail.
+        jwks_timeout = "60s"
         "#,
         issuer.url,
         token_file.display()
