@@ -129,11 +129,12 @@ mod tests {
         };
         let guard = Guard::start(&config).await.unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let behind = service_fn(|request: Request<Body>| {
+        let log = Arc::clone(&seen);
+        let behind = service_fn(move |request: Request<Body>| {
             let caller = request.extensions().get::<Caller>();
             let caller = caller.map(|caller| caller.principal().to_owned());
             let names = request.headers().keys().map(ToString::to_string);
-            seen.lock()
+            log.lock()
                 .unwrap()
                 .push((caller, names.collect::<Vec<_>>()));
             async { Ok::<_, Infallible>(Response::new(Body::empty())) }
