@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::signature::SECRET_PREFIX;
+
 pub(crate) fn context_id() -> String {
     format!("SdkCtx-{}", short())
 }
@@ -28,7 +30,8 @@ pub(crate) fn trace_id() -> String {
 
 /// A secret that cannot be guessed.
 pub(crate) fn token() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    let [first, second] = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::simple);
+    format!("{SECRET_PREFIX}{first}{second}")
 }
 
 /// A name for a file that nobody else uses.

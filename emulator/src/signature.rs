@@ -7,6 +7,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use uuid::Uuid;
 
+/// What every secret that the emulator makes begins with, so that scanners of logs find it.
+pub(crate) const SECRET_PREFIX: &str = "agbs_";
+
 /// Signs and checks with a secret, which it cannot print.
 pub(crate) struct Signer {
     secret: Vec<u8>,
@@ -24,19 +27,22 @@ impl Signer {
         secret.iter().flat_map(|part| *part.as_bytes()).collect()
     }
 
-    /// The signature of these parts in this order, in hexadecimal.
+    /// The signature of these parts in this order, in hexadecimal after a prefix.
     pub(crate) fn sign(&self, parts: &[&str]) -> String {
         let digest = self.digest(parts).finalize().into_bytes();
-        digest.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a text cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        digest
+            .iter()
+            .fold(SECRET_PREFIX.to_owned(), |mut hex, byte| {
+                // Writing to a text cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
     }
 
     /// Takes the same time whatever is wrong with the signature.
     pub(crate) fn verify(&self, parts: &[&str], signature: &str) -> bool {
-        let Some(signature) = from_hex(signature) else {
+        let hex = signature.strip_prefix(SECRET_PREFIX);
+        let Some(signature) = hex.and_then(from_hex) else {
             return false;
         };
         self.digest(parts).verify_slice(&signature).is_ok()
@@ -79,7 +85,10 @@ mod tests {
         assert!(same.verify(&["PUT", "ab", "c"], &signature));
         let other = Signer::with_secret(Signer::new_secret());
         assert!(!other.verify(&["PUT", "ab", "c"], &signature));
-        assert!(!signer.verify(&["PUT", "ab", "c"], &signature[2..]));
+        let shorter = &signature[..signature.len() - 2];
+        assert!(!signer.verify(&["PUT", "ab", "c"], shorter));
+        let bare = &signature[SECRET_PREFIX.len()..];
+        assert!(!signer.verify(&["PUT", "ab", "c"], bare));
         assert!(!signer.verify(&["PUT", "ab", "c"], "no hex"));
     }
 }

@@ -69,8 +69,8 @@ pub(super) fn read(
     let is_forced = reader.optional(FORCE).unwrap_or(false);
     let open_reflection = reader.optional("auth.open_reflection").unwrap_or(true);
     let token_file: Option<PathBuf> = reader.optional("auth.token_file");
-    let issuers: Vec<RawIssuer> = reader.optional("auth.jwt").unwrap_or_default();
-    let rules: Vec<RawRule> = reader.optional("auth.rules").unwrap_or_default();
+    let issuers: Vec<Option<RawIssuer>> = reader.entries("auth.jwt");
+    let rules: Vec<Option<RawRule>> = reader.entries("auth.rules");
     let has = |method| methods.contains(&method);
     let is_open_to_all = server.is_some_and(|server| !server.listen.ip().is_loopback());
     let checks_clients = |server: &ServerConfig| {
@@ -140,7 +140,7 @@ type Note<'a> = &'a mut dyn FnMut(&str, String);
 fn each<R, T>(
     reader: &mut Reader<'_>,
     section: &str,
-    entries: Vec<R>,
+    entries: Vec<Option<R>>,
     mut read: impl FnMut(R, Note<'_>) -> Option<T>,
 ) -> Vec<T> {
     let mut all = Vec::new();
@@ -148,7 +148,7 @@ fn each<R, T>(
         let mut problem = |field: &str, rule: String| {
             reader.problem(format!("{section}[{index}].{field}"), rule);
         };
-        all.extend(read(entry, &mut problem));
+        all.extend(entry.and_then(|entry| read(entry, &mut problem)));
     }
     all
 }

@@ -164,6 +164,24 @@ impl<'a> Reader<'a> {
         Some(Limit { value, ..default })
     }
 
+    /// The entries of a list of sections; `None` stands for one that cannot be read, which is told by its place.
+    pub(super) fn entries<T: DeserializeOwned>(&mut self, setting: &'static str) -> Vec<Option<T>> {
+        let entries: Vec<Value> = self.optional(setting).unwrap_or_default();
+        let entries = entries.iter().enumerate();
+        let read = entries.map(|(index, entry)| match entry.deserialize() {
+            Ok(entry) => Some(entry),
+            Err(errors) => {
+                for error in errors {
+                    let fields = error.path.iter().map(|field| format!(".{field}"));
+                    let place = format!("{setting}[{index}]{}", fields.collect::<String>());
+                    self.problem(place, error.kind.to_string());
+                }
+                None
+            }
+        });
+        read.collect()
+    }
+
     /// The names of what a section holds, where these are not fixed.
     pub(super) fn names(&mut self, section: &'static str) -> Vec<String> {
         let settings: Dict = self.optional(section).unwrap_or_default();

@@ -37,7 +37,7 @@ struct Own {
 
 impl Acquiring {
     pub(super) fn new(creations: Creations, request: Request, deadline: Deadline) -> Self {
-        let keys = creations.keys.requests(&request.request_id);
+        let keys = creations.keys.requests(&request.request_id, &request.bound);
         Self {
             creations,
             request,

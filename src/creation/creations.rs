@@ -93,6 +93,8 @@ pub enum Error {
 pub struct Request {
     /// The id.
     pub request_id: String,
+    /// The labels that the caller cannot choose. Calls that differ in these never share a session, and learn nothing of each other.
+    pub bound: LabelMap,
     /// What is asked of AGB. The labels are set when it is.
     pub call: wire::CreateSession,
     /// The caller's labels.
@@ -103,6 +105,9 @@ pub struct Request {
     pub fields: &'static [&'static str],
 }
 
+/// Calls by their `request_id` and what their callers are bound to.
+type Flights = HashMap<(String, LabelMap), Weak<Flight>>;
+
 /// Creates sessions; all clones share what is under way.
 #[derive(Clone, Debug)]
 pub struct Creations {
@@ -112,8 +117,8 @@ pub struct Creations {
     pub(super) clock: Clock,
     /// What goes on after its callers have gone.
     tasks: TaskTracker,
-    /// Calls under way by their `request_id`.
-    flights: Arc<Mutex<HashMap<String, Weak<Flight>>>>,
+    /// Calls under way.
+    flights: Arc<Mutex<Flights>>,
 }
 
 impl Creations {
@@ -188,7 +193,7 @@ impl Creations {
     }
 
     fn join(&self, request: &Request, deadline: Deadline) -> Result<Arc<Flight>, Error> {
-        let key = request.request_id.clone();
+        let key = (request.request_id.clone(), request.bound.clone());
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let running = flights.get(&key).and_then(Weak::upgrade);
         if let Some(flight) = running.filter(|flight| flight.may_be_joined()) {

@@ -75,11 +75,15 @@ impl Keys {
         Self(keyring)
     }
 
-    /// What may stand for a `request_id` in labels, what is to be written first: nobody can tell the id from it.
-    pub fn requests(&self, request_id: &str) -> Vec<String> {
+    /// What may stand for a `request_id` in labels, what is to be written first: nobody can tell the id from it. Callers who are
+    /// bound to other labels have other ones.
+    pub fn requests(&self, request_id: &str, bound: &LabelMap) -> Vec<String> {
+        let bound = bound
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        let pairs = std::iter::once(("request", request_id)).chain(bound);
         let keys = self.0.keys(PURPOSE).into_iter();
-        keys.map(|key| mac(key, [("request", request_id)].into_iter()))
-            .collect()
+        keys.map(|key| mac(key, pairs.clone())).collect()
     }
 
     /// The proofs of labels: over all of the gateway's own but the proof itself.
@@ -317,12 +321,34 @@ mod tests {
         let fields = fields.map(|name| (name, "x".repeat(1_000)));
         let mut stamp = stamp();
         stamp.claim.as_mut().unwrap().parameters = Parameters::new(&fields);
-        stamp.claim.as_mut().unwrap().request = keys.requests(&"x".repeat(1_000)).remove(0);
+        stamp.claim.as_mut().unwrap().request =
+            keys.requests(&"x".repeat(1_000), &callers()).remove(0);
         let labels = stamp.write(&LabelMap::new(), &keys);
         assert_eq!(labels.len(), 8);
         for (key, value) in labels {
             assert!(key.len() <= 63 && value.len() <= 127, "{key}: {value}");
         }
+    }
+
+    #[test]
+    fn a_request_id_is_another_one_for_callers_who_are_bound_otherwise() {
+        let keys = keys_of("account key");
+        let bound = |labels: &[(&str, &str)]| {
+            let labels = labels.iter();
+            let labels = labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            keys.requests("r", &labels.collect())
+        };
+        let all = [
+            bound(&[]),
+            bound(&[("team", "blue")]),
+            bound(&[("team", "red")]),
+            bound(&[("teamr", "ed")]),
+            bound(&[("stage", "dev"), ("team", "red")]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[index + 1..].contains(one));
+        }
+        assert_eq!(bound(&[]), keys.requests("r", &LabelMap::new()));
     }
 
     #[test]

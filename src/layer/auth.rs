@@ -104,3 +104,57 @@ where
         frame
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tower::ServiceExt as _;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::auth::{AuthConfig, Method};
+
+    #[tokio::test]
+    async fn what_is_behind_it_sees_the_caller_and_no_credentials() {
+        let config = AuthConfig {
+            methods: vec![Method::AgbKey],
+            token_file: None,
+            issuers: Vec::new(),
+            rules: Vec::new(),
+            open_reflection: true,
+            reload_interval: Duration::from_secs(1),
+        };
+        let guard = Guard::start(&config).await.unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let behind = service_fn(move |request: Request<Body>| {
+            let caller = request.extensions().get::<Caller>();
+            let caller = caller.map(|caller| caller.principal().to_owned());
+            let names = request.headers().keys().map(ToString::to_string);
+            log.lock()
+                .unwrap()
+                .push((caller, names.collect::<Vec<_>>()));
+            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+        });
+        let service = AuthLayer(guard).layer(behind);
+        let session = "/agb.gateway.v1.SessionService/GetSession";
+        let health = "/grpc.health.v1.Health/Check";
+        for (path, header) in [(session, KEY_HEADER), (health, "authorization")] {
+            let request = Request::post(path)
+                .header(header, "hunter2")
+                .header("user-agent", "test");
+            let request = request.body(Body::empty()).unwrap();
+            service.clone().oneshot(request).await.unwrap();
+        }
+        // One that is refused is not seen at all.
+        let request = Request::post(session).body(Body::empty()).unwrap();
+        service.clone().oneshot(request).await.unwrap();
+        let seen = seen.lock().unwrap();
+        let agent = vec!["user-agent".to_owned()];
+        let known = Some("key:f52fbd32b2b3b86f".to_owned());
+        assert_eq!(*seen, [(known, agent.clone()), (None, agent)]);
+    }
+}

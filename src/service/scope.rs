@@ -132,9 +132,15 @@ impl Scope {
         Err(unknown(&request_id))
     }
 
-    /// The labels that every session of the caller carries; `None` when there are none.
+    /// The labels that every session of the caller carries.
+    pub(super) fn bound(&self) -> &LabelMap {
+        static NONE: LabelMap = LabelMap::new();
+        self.0.as_ref().map_or(&NONE, Caller::labels)
+    }
+
+    /// The same; `None` when there are none.
     fn labels(&self) -> Option<&LabelMap> {
-        let labels = self.0.as_ref()?.labels();
+        let labels = self.bound();
         (!labels.is_empty()).then_some(labels)
     }
 }

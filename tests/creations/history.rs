@@ -255,6 +255,7 @@ async fn with_id(
 ) -> Option<String> {
     let request = Request {
         request_id: request_id.to_owned(),
+        bound: BTreeMap::new(),
         call: asked(),
         labels: LabelMap::new(),
         parameters: Parameters::new(&[]),

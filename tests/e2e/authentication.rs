@@ -112,17 +112,17 @@ async fn who_is_not_known_is_told_what_is_accepted_and_nothing_else() {
     list(&world, &[]).await.unwrap();
     let mut messages = Vec::new();
     for headers in [
-        vec![("authorization", "Bearer agbgw_planted")],
-        vec![("authorization", "Basic planted")],
-        vec![("authorization", "planted")],
+        vec![("authorization", "Bearer agbgw_Pl4nted")],
+        vec![("authorization", "Basic Pl4nted")],
+        vec![("authorization", "Pl4nted")],
         vec![("x-agb-api-key", "")],
-        vec![("x-agb-api-key", "planted"), ("x-agb-api-key", "planted")],
+        vec![("x-agb-api-key", "Pl4nted"), ("x-agb-api-key", "Pl4nted")],
     ] {
         let status = list(&world, &headers).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{headers:?}");
         assert_eq!(reason(&status), "UNAUTHENTICATED");
         let text = format!("{status:?} {:?}", status.get_error_details());
-        assert!(!text.contains("planted"), "{text}");
+        assert!(!text.contains("Pl4nted"), "{text}");
         messages.push(status.message().to_owned());
     }
     messages.dedup();
@@ -149,20 +149,20 @@ async fn who_brings_nothing_is_told_so_and_health_is_open() {
 }
 
 /// An issuer whose keys can be changed, and which counts who asks for them.
-struct Issuer {
-    url: String,
+pub(crate) struct Issuer {
+    pub(crate) url: String,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct State {
-    keys: Vec<Value>,
-    is_down: bool,
+pub(crate) struct State {
+    pub(crate) keys: Vec<Value>,
+    pub(crate) is_down: bool,
     fetches: u32,
 }
 
 impl Issuer {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         let keys = move |headers: HeaderMap| async move {
@@ -170,7 +170,7 @@ impl Issuer {
             state.fetches += 1;
             let is_known = headers
                 .get("authorization")
-                .is_some_and(|value| value == "Bearer of-the-pod");
+                .is_some_and(|value| value == "Bearer Pl4nted-of-the-pod");
             if state.is_down || !is_known {
                 return (StatusCode::SERVICE_UNAVAILABLE, String::new());
             }
@@ -183,34 +183,39 @@ impl Issuer {
         Self { url, state }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
     }
 
-    fn fetches(&self) -> u32 {
+    pub(crate) fn fetches(&self) -> u32 {
         self.state.lock().unwrap().fetches
     }
 }
 
 /// A key, and a token that it signs.
-fn signed(id: &str) -> (Value, String) {
+pub(crate) fn signed(id: &str) -> (Value, String) {
     let pair = rcgen::KeyPair::generate().unwrap();
     let key = EncodingKey::from_ec_der(&pair.serialize_der());
-    let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+    signed_with(&key, Algorithm::ES256, id)
+}
+
+/// The public half of a key, and a token that it signs.
+pub(crate) fn signed_with(key: &EncodingKey, algorithm: Algorithm, id: &str) -> (Value, String) {
+    let mut jwk = Jwk::from_encoding_key(key, algorithm).unwrap();
     jwk.common.key_id = Some(id.to_owned());
-    let mut header = Header::new(Algorithm::ES256);
+    let mut header = Header::new(algorithm);
     header.kid = Some(id.to_owned());
     let claims = json!({
         "iss": "issuer", "aud": "agb-gateway", "sub": "indexer",
         "exp": get_current_timestamp() + 600,
     });
-    let token = encode(&header, &claims, &key).unwrap();
+    let token = encode(&header, &claims, key).unwrap();
     (json!(jwk), bearer(&token))
 }
 
 async fn with_issuer(issuer: &Issuer, folder: &tempfile::TempDir, pause: &str) -> World {
     let token_file = folder.path().join("pod-token");
-    fs::write(&token_file, "of-the-pod\n").unwrap();
+    fs::write(&token_file, "Pl4nted-of-the-pod\n").unwrap();
     World::with_settings(toml(&format!(
         r#"
         [auth]
@@ -222,6 +227,8 @@ async fn with_issuer(issuer: &Issuer, folder: &tempfile::TempDir, pause: &str) -
         jwks_url = "{}"
         jwks_bearer_token_file = "{}"
         jwks_unknown_key_pause = "{pause}"
+        # So long that a call that waits for keys within the pause is seen to fail.
+        jwks_timeout = "60s"
         "#,
         issuer.url,
         token_file.display()

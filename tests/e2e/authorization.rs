@@ -283,6 +283,37 @@ async fn a_list_shows_a_caller_its_own_sessions() {
     assert_eq!(list("boss", &[]).await.unwrap(), both);
 }
 
+#[tokio::test]
+async fn a_request_id_says_nothing_of_the_sessions_of_another() {
+    let tenancy = two_teams().await;
+    let create = async |principal, image: &str| {
+        let request = pb::CreateSessionRequest {
+            image_id: image.to_owned(),
+            request_id: "r".to_owned(),
+            ..pb::CreateSessionRequest::default()
+        };
+        let request = tenancy.of(principal, request);
+        let answer = tenancy.world.sessions().create_session(request).await?;
+        Ok::<_, Status>(answer.into_inner().session.unwrap().session_id)
+    };
+    // At once and one after the other, with other parameters and the same.
+    let (red, blue) = tokio::join!(create("red", CODE_IMAGE), create("blue", BROWSER_IMAGE));
+    let (red, blue) = (red.unwrap(), blue.unwrap());
+    let boss = create("boss", CODE_IMAGE).await.unwrap();
+    assert!(red != blue && red != boss && blue != boss);
+    for (principal, image, own) in [
+        ("red", CODE_IMAGE, &red),
+        ("blue", BROWSER_IMAGE, &blue),
+        ("boss", CODE_IMAGE, &boss),
+    ] {
+        assert_eq!(create(principal, image).await.unwrap(), *own);
+    }
+    let status = create("red", BROWSER_IMAGE).await.unwrap_err();
+    assert_eq!(reason(&status), "REQUEST_ID_REUSED");
+    let details = status.get_error_details();
+    assert_eq!(details.resource_info().unwrap().resource_name, red);
+}
+
 /// What a caller may learn from an error, without the ids that it knows itself and AGB's ids of requests.
 fn seen(status: &Status, session_id: &str) -> String {
     let details = status.get_error_details();

@@ -14,7 +14,8 @@ use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::support::{CODE_IMAGE, World, connect, reason, seconds, within};
+use crate::canary;
+use crate::support::{CODE_IMAGE, KEY, World, connect, reason, seconds, within};
 
 /// The program, with nothing in its environment that could reach its configuration.
 fn program(arguments: &[&str]) -> Command {
@@ -67,15 +68,18 @@ pub(crate) fn serve_with(
 ) -> (Running, std::net::SocketAddr) {
     let mut child = program(&["serve"])
         .envs(settings.iter().copied())
-        .env("AGB_API_KEY", "test-key")
+        .env("AGB_API_KEY", KEY)
         .env("AGB_ENDPOINT", world.emulator.url())
         .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
+        .env("AGB_GATEWAY_LOG__FILTER", "trace")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let logs = BufReader::new(child.stderr.take().unwrap());
     let running = Running(child);
-    let mut lines = logs.lines();
+    let mut lines = logs
+        .lines()
+        .inspect(|line| canary::look_at(line.as_ref().unwrap()));
     let address = lines
         .by_ref()
         .find_map(|line| {

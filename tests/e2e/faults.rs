@@ -11,7 +11,7 @@ use figment::Figment;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{CODE_IMAGE, World, mount, reason, within};
+use crate::support::{CODE_IMAGE, KEY, World, mount, reason, within};
 
 fn respond(status: u16, body: &str, headers: &[(&str, &str)]) -> FaultAction {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -324,7 +324,7 @@ async fn a_null_list_is_an_empty_one() {
 #[tokio::test]
 async fn agb_s_words_reach_the_caller_without_the_key_and_at_any_length() {
     let world = World::start().await;
-    let message = format!("the key test-key is odd {}", "x".repeat(100_000));
+    let message = format!("the key {KEY} is odd {}", "x".repeat(100_000));
     let body = format!(r#"{{"success": false, "code": "Odd", "message": "{message}"}}"#);
     world.inject("ListContexts", 1, respond(400, &body, &[]));
     let declined =
@@ -335,8 +335,8 @@ async fn agb_s_words_reach_the_caller_without_the_key_and_at_any_length() {
             status.message().contains("the key [key] is odd"),
             "{status:?}"
         );
-        assert!(!format!("{status:?}").contains("test-key"));
-        assert!(!String::from_utf8_lossy(status.details()).contains("test-key"));
+        assert!(!format!("{status:?}").contains(KEY));
+        assert!(!String::from_utf8_lossy(status.details()).contains(KEY));
     }
 }
 

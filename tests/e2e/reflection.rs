@@ -1,10 +1,12 @@
 //! What grpcurl needs: server reflection in both versions, and health.
 
 use tokio_stream::StreamExt as _;
+use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::support::World;
+use crate::authentication::toml;
+use crate::support::{World, within};
 
 const SERVICES: [&str; 8] = [
     "agb.gateway.v1.ContextService",
@@ -62,6 +64,26 @@ async fn both_versions_of_reflection_list_every_service() {
             "{names:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn reflection_that_is_not_open_is_for_known_callers() {
+    let settings = toml("[auth]\nmethods = [\"agb_key\"]\nopen_reflection = false");
+    let world = World::with_settings(settings).await;
+    let ask = async |key: Option<&str>| {
+        let mut client =
+            v1::server_reflection_client::ServerReflectionClient::new(world.channel.clone());
+        let request = v1::ServerReflectionRequest::default();
+        let mut request = within(tokio_stream::once(request));
+        if let Some(key) = key {
+            let key = key.parse().unwrap();
+            request.metadata_mut().insert("x-agb-api-key", key);
+        }
+        client.server_reflection_info(request).await.map(drop)
+    };
+    let status = ask(None).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    ask(Some("Pl4nted-own-key")).await.unwrap();
 }
 
 #[tokio::test]

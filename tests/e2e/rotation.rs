@@ -24,7 +24,7 @@ async fn a_new_key_of_agb_counts_at_once_when_agb_refuses_the_old_one() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
-    std::fs::write(&file, "first").unwrap();
+    std::fs::write(&file, "Pl4nted-first").unwrap();
     // Nothing but AGB's refusal makes it look at the file.
     let settings = Figment::new()
         .merge(("agb.api_key_file", &file))
@@ -45,11 +45,11 @@ async fn a_new_key_of_agb_counts_at_once_when_agb_refuses_the_old_one() {
     }
     let page_token = list(&channel, "").await.unwrap().next_page_token;
 
-    world.emulator.rotate_key("first", "second");
+    world.emulator.rotate_key("Pl4nted-first", "Pl4nted-second");
     let status = list(&channel, "").await.unwrap_err();
     assert_eq!(reason(&status), "AGB_KEY_REJECTED");
 
-    std::fs::write(&file, "second").unwrap();
+    std::fs::write(&file, "Pl4nted-second").unwrap();
     let asked = world.emulator.request_count("ListContexts");
     assert_eq!(list(&channel, "").await.unwrap().contexts.len(), 1);
     assert_eq!(world.emulator.request_count("ListContexts"), asked + 2);

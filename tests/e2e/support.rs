@@ -20,11 +20,13 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
+use crate::canary;
+
 pub(crate) const BROWSER_IMAGE: &str = "agb-browser-use-1";
 pub(crate) const CODE_IMAGE: &str = "agb-code-space-1";
 
 /// The key of the AGB account that all gateways of the tests share.
-pub(crate) const KEY: &str = "test-key";
+pub(crate) const KEY: &str = "Pl4nted-test-key";
 
 /// Long enough for any step on a busy machine; only a test that hangs meets it.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -47,6 +49,7 @@ impl World {
     }
 
     pub(crate) async fn with_settings(settings: Figment) -> Self {
+        canary::watch();
         let config = agb_emulator::Config {
             sandbox_program: Some(env!("CARGO_BIN_EXE_agb-gateway").into()),
             ..agb_emulator::Config::default()

@@ -200,7 +200,7 @@ async fn an_altered_token_and_one_of_another_key_are_refused_and_agb_is_not_aske
         assert!(message.contains("sync token"), "{message}");
     }
     let keys = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(keys.path(), "0123456789abcdef0123456789abcdef\n").unwrap();
+    std::fs::write(keys.path(), "Pl4nted-456789abcdef0123456789abcdef\n").unwrap();
     let settings = Figment::new().merge(("secrets.signing_key_file", keys.path()));
     let foreign = World::with_settings(settings).await;
     let message = refused_token(&foreign, &token).await;

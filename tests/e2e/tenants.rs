@@ -52,7 +52,7 @@ async fn world() -> (World, Vec<Tenant>, tempfile::TempDir) {
     let tokens = ["a", "b"].map(|name| NewToken::generate(name).unwrap());
     let lines = tokens.iter().map(|token| token.line.clone());
     std::fs::write(file("tokens"), lines.collect::<Vec<_>>().join("\n")).unwrap();
-    std::fs::write(file("key"), "key-of-b").unwrap();
+    std::fs::write(file("key"), "Pl4nted-key-of-b").unwrap();
     let rule = |principal: &str, tenant: &str| {
         format!(
             "[[auth.rules]]\nprincipals = [{principal:?}]\nroles = [\"admin\"]\ntenant = {tenant:?}\n"
@@ -72,7 +72,7 @@ async fn world() -> (World, Vec<Tenant>, tempfile::TempDir) {
         .iter()
         .map(|token| Tenant::new("authorization", bearer(token.expose())))
         .collect();
-    tenants.push(Tenant::new(KEY_HEADER, "key-of-c".to_owned()));
+    tenants.push(Tenant::new(KEY_HEADER, "Pl4nted-key-of-c".to_owned()));
     (world, tenants, folder)
 }
 

@@ -131,7 +131,7 @@ async fn a_probe_reaches_a_gateway_in_tls() {
 }
 
 /// TLS of a server that may want certificates of clients.
-fn server_config(server: &Signed, client_ca: Option<&Authority>) -> ServerConfig {
+pub(crate) fn server_config(server: &Signed, client_ca: Option<&Authority>) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -188,7 +188,10 @@ async fn all_requests_go_through_the_proxy_that_is_set() {
     let proxy = Relay::start(None, world.emulator.address()).await;
     let settings = Figment::new()
         .merge(("agb.endpoint", "http://agb.invalid"))
-        .merge(("agb.proxy", format!("http://{}", proxy.address)));
+        .merge((
+            "agb.proxy",
+            format!("http://gateway:Pl4nted@{}", proxy.address),
+        ));
     let (_gateway, channel) = world.replica_with(settings).await;
     list(&channel).await.unwrap();
     assert_eq!(proxy.taken(), 1);

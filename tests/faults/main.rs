@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
+#[path = "../canary/mod.rs"]
+mod canary;
 mod case;
 mod fault;
 mod overrides;

@@ -193,13 +193,26 @@ fn tenants_have_keys_of_their_own_and_those_that_are_used_are_there() {
 }
 
 #[test]
-fn an_unknown_field_of_an_entry_is_a_problem() {
-    let lines = problems("[[auth.rules]]\nprincipals = [\"*\"]\nroles = [\"read\"]\nrole = 1");
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(
-        lines[0].starts_with("auth.rules:") && lines[0].contains("role"),
-        "{lines:?}"
-    );
+fn an_entry_that_cannot_be_read_is_told_by_its_place() {
+    let rule = "[[auth.rules]]\nprincipals = [\"*\"]\nroles = [\"read\"]\n";
+    for (text, place, word) in [
+        (format!("{rule}role = 1"), "auth.rules[0]", "role"),
+        (
+            format!("{rule}{rule}burst = \"x\""),
+            "auth.rules[1].burst: ",
+            "u32",
+        ),
+        (
+            "[auth]\nmethods = [\"jwt\"]\n[[auth.jwt]]\nname = \"a\"".to_owned(),
+            "auth.jwt[0]: ",
+            "issuer",
+        ),
+    ] {
+        let lines = problems(&text);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let told = &lines[0];
+        assert!(told.starts_with(place) && told.contains(word), "{told}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::Backend;
 use super::new_session::{self, NewSession, validate};
 use crate::agb::wire;
-use crate::creation::{self, Claimed};
+use crate::creation::{self, Claimed, LabelMap};
 use crate::domain::SessionState;
 use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
@@ -16,6 +16,7 @@ use crate::sync::{self, Outcome, Place, Report};
 pub(super) async fn create_session(
     backend: &Backend,
     request: &pb::CreateSessionRequest,
+    bound: &LabelMap,
     deadline: Deadline,
 ) -> Result<pb::CreateSessionResponse, Failure> {
     let new = validate(&backend.presets, &backend.limits, request)?;
@@ -23,7 +24,7 @@ pub(super) async fn create_session(
         return create(backend, &new, deadline).await;
     }
     loop {
-        match create_once(backend, &new, deadline).await {
+        match create_once(backend, &new, bound, deadline).await {
             // Another call, or the sweeper, was about to release it when this one found it.
             Err(Unfinished::Gone) => tracing::info!("the session has gone; beginning anew"),
             Err(Unfinished::Failed(failure)) => return Err(failure),
@@ -80,10 +81,12 @@ impl From<creation::Error> for Unfinished {
 async fn create_once(
     backend: &Backend,
     new: &NewSession,
+    bound: &LabelMap,
     deadline: Deadline,
 ) -> Result<pb::CreateSessionResponse, Unfinished> {
     let request = creation::Request {
         request_id: new.request_id.clone().unwrap_or_default(),
+        bound: bound.clone(),
         call: request_of(new),
         labels: new.labels.as_map().clone(),
         parameters: new.parameters(),

@@ -36,7 +36,7 @@ impl server::SessionService for SessionService {
         let scope = Scope::of(&request);
         let mut request = request.into_inner();
         scope.bind_new(&mut request)?;
-        let answer = create::create_session(&self.0, &request, deadline).await?;
+        let answer = create::create_session(&self.0, &request, scope.bound(), deadline).await?;
         scope.created(&self.0, &answer);
         Ok(Response::new(answer))
     }

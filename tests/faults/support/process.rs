@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::world::KEY;
+use crate::canary;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_agb-gateway");
 
@@ -48,11 +49,16 @@ async fn started(mut command: Command, config: &Path, endpoint: String) -> Proce
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     loop {
         let line = lines.next_line().await.unwrap().expect("it serves");
+        canary::look_at(&line);
         let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
         if event["message"] == "serving" {
             let address = event["address"].as_str().unwrap().parse().unwrap();
             // Somebody has to go on reading, or the program would block at a full pipe.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            tokio::spawn(async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    canary::look_at(&line);
+                }
+            });
             return Process {
                 _child: child,
                 address,

@@ -19,8 +19,9 @@ use super::proxy::Proxy;
 use super::state::State;
 use super::tls_port::{Authority, TlsPort};
 use super::wire::{Wire, over_channel, without_client_timer};
+use crate::canary;
 
-pub(super) const KEY: &str = "test-key";
+pub(super) const KEY: &str = "Pl4nted-test-key";
 pub(crate) const MOUNT: &str = "/home/data";
 pub(crate) const FILE: &str = "/tmp/original/file.txt";
 
@@ -80,6 +81,8 @@ const RETENTION: Duration = Duration::from_mins(1);
 /// What all gateways have. Each case has its own account of attempts: neither the throttle nor the breaker carries one over to the
 /// next.
 const SETTINGS: &str = r#"
+[log]
+filter = "trace"
 [agb]
 max_attempts = 3
 retry_base = "1ms"
@@ -144,6 +147,7 @@ impl World {
     }
 
     pub(crate) async fn start_with(agb: Agb) -> Self {
+        canary::watch();
         let (clock_behind, finished_retention) = match agb {
             Agb::Behind => (SKEW, RETENTION),
             Agb::Forgetful => (Duration::ZERO, Duration::ZERO),
