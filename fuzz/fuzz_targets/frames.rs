@@ -76,6 +76,7 @@ async fn read(bytes: &[u8], lengths: &[u8]) {
         max_streams: 1,
         max_header_bytes: 1,
         max_control_frames_per_second: 1,
+        flood_pause: HOUR,
     };
     let begun = Instant::now();
     let lengths = lengths.iter().cycle();

@@ -1,5 +1,7 @@
 //! Connections that mean no good are ended, and nobody else notices.
 
+use std::time::Duration;
+
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::sync_policy_service_client::SyncPolicyServiceClient;
 use figment::Figment;
@@ -17,6 +19,7 @@ async fn floods_are_ended_and_another_client_s_calls_go_on() {
     let world = World::start().await;
     let settings = Figment::new()
         .merge(("server.max_control_frames_per_second", 100))
+        .merge(("server.flood_pause", "0s"))
         .merge(("server.handshake_timeout", "200ms"));
     let gateway = world.start_gateway(settings).await;
     let address = gateway.address();
@@ -32,6 +35,40 @@ async fn floods_are_ended_and_another_client_s_calls_go_on() {
         }
         let sent = attack.await.unwrap().unwrap();
         assert!(sent < FLOOD, "all {sent} frames were taken");
+    }
+}
+
+/// Whether a new connection gets the server's first bytes, or none.
+async fn is_greeted(address: std::net::SocketAddr) -> bool {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection
+        .read(&mut [0; 1])
+        .await
+        .is_ok_and(|read| read > 0)
+}
+
+#[tokio::test]
+async fn who_has_flooded_gets_no_new_connection_and_those_before_stay() {
+    let world = World::start().await;
+    let settings = Figment::new()
+        .merge(("server.max_control_frames_per_second", 100))
+        .merge(("server.flood_pause", "1h"));
+    for attack in [Attack::PingFlood, Attack::RapidReset, Attack::HeaderFlood] {
+        let gateway = world.start_gateway(settings.clone()).await;
+        let channel = connect(gateway.address()).await;
+        let sent = attack.run(gateway.address(), FLOOD).await.unwrap();
+        assert!(sent < FLOOD);
+        // The attacker hears of the end a moment before the gateway has drawn its conclusion.
+        let is_refused = async {
+            while is_greeted(gateway.address()).await {
+                tokio::task::yield_now().await;
+            }
+        };
+        let refused = tokio::time::timeout(Duration::from_secs(20), is_refused);
+        assert!(refused.await.is_ok(), "{attack:?}");
+        let mut policies = SyncPolicyServiceClient::new(channel);
+        let request = within(pb::ListSyncPoliciesRequest::default());
+        policies.list_sync_policies(request).await.unwrap();
     }
 }
 
