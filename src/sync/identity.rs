@@ -12,11 +12,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A place; one trailing `/` of the path is taken off, since AGB writes some paths with it.
+    /// A place. What the path ends in of `/` is taken off, since AGB writes some paths with it; all of it, so that a place that
+    /// was written down is the same when it is read.
     pub fn new(context_id: impl Into<String>, path: &str) -> Self {
         Self {
             context_id: context_id.into(),
-            path: path.strip_suffix('/').unwrap_or(path).to_owned(),
+            path: path.trim_end_matches('/').to_owned(),
         }
     }
 

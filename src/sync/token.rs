@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_the_same_however_often_it_is_written_down() {
+        let odd = Sync {
+            expected: [Place::new("c", "/tmp//")].into(),
+            ..sync()
+        };
+        let token = keys(&["key"]).write(&odd, ISSUED);
+        assert_eq!(keys(&["key"]).read(&token, ISSUED).unwrap().sync, odd);
+    }
+
+    #[test]
     fn another_tenant_s_token_is_refused() {
         let of = |tenant| TokenKeys::new(Keyring::of_secret("secret", tenant), HOUR);
         let token = of("a").write(&sync(), ISSUED);
