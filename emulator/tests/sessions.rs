@@ -408,8 +408,10 @@ async fn file_tools_follow_links_within_the_session_and_never_out_of_it() {
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(outside.path(), "host secret").unwrap();
     let target = outside.path().display();
+    // Linux's link to the file system as the process sees it.
+    let own_root = "/proc/self/root";
     let command = format!(
-        "echo inside > /home/inside; cd /tmp; ln -s /home/inside good; ln -s {target} bad; ln -s /../../../../../../../..{target} worse; ln -s /proc/self/root/etc/passwd magic"
+        "echo inside > /home/inside; cd /tmp; ln -s /home/inside good; ln -s {target} bad; ln -s /../../../../../../../..{target} worse; ln -s {own_root}/etc/passwd magic"
     );
     bench.client.shell(&id, &command).await;
     let read = async |path: &str| {
