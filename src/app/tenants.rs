@@ -29,8 +29,9 @@ const KEPT_IDLE: Duration = Duration::from_hours(24);
 #[derive(Clone)]
 pub(super) struct Tenants {
     named: Arc<HashMap<String, Tenant>>,
-    /// By the fingerprints of their keys.
-    own: Cache<[u8; 32], Arc<Tenant>>,
+    /// By the fingerprints of their keys. Not swept: anybody can bring a key that AGB has never heard of, and would have AGB asked
+    /// again and again.
+    own: Cache<[u8; 32], Routes>,
     parts: Arc<Parts>,
 }
 
@@ -83,15 +84,13 @@ impl Tenants {
                 let tenant = self.named.get(&**name)?;
                 Some(tenant.routes.clone())
             }
-            TenantRef::OwnKey { fingerprint, key } => {
-                let tenant = self.own.get_with(*fingerprint, || {
-                    let account = Reloaded::fixed(Secrets::one(key.clone()));
-                    let connections = self.parts.connections.clone();
-                    let client = Client::of_caller(connections, account.clone());
-                    Arc::new(self.parts.tenant(&hex(fingerprint), client, account))
-                });
-                Some(tenant.routes.clone())
-            }
+            TenantRef::OwnKey { fingerprint, key } => Some(self.own.get_with(*fingerprint, || {
+                let account = Reloaded::fixed(Secrets::one(key.clone()));
+                let client = Client::of_caller(self.parts.connections.clone(), account.clone());
+                let name = hex(fingerprint);
+                let (routes, _creations) = self.parts.services(&name, client, account);
+                routes
+            })),
         }
     }
 }
@@ -121,6 +120,19 @@ struct Parts {
 
 impl Parts {
     fn tenant(&self, name: &str, client: Client, account: Reloaded<Secrets>) -> Tenant {
+        let (routes, creations) = self.services(name, client, account);
+        Tenant {
+            routes,
+            _sweeping: self.sweep(creations),
+        }
+    }
+
+    fn services(
+        &self,
+        name: &str,
+        client: Client,
+        account: Reloaded<Secrets>,
+    ) -> (Routes, Creations) {
         let config = &self.config;
         let keyring = Keyring::new(self.signing_keys.clone().unwrap_or(account), name);
         let creations = Creations::new(
@@ -148,10 +160,8 @@ impl Parts {
             owned: Owned::default(),
             client,
         };
-        Tenant {
-            routes: tenant_routes(&backend, config.server.max_message_bytes),
-            _sweeping: self.sweep(creations),
-        }
+        let routes = tenant_routes(&backend, config.server.max_message_bytes);
+        (routes, creations)
     }
 
     /// Sweeps for sessions that nobody has until the drain begins; not at all where the interval is zero.

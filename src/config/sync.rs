@@ -16,7 +16,7 @@ pub struct SyncConfig {
     /// The pace: `sync.pace_floor`, 1 ms to 1 min, default 50 ms; `sync.pace_ceiling`, 1 ms to 1 min, default 1400 ms;
     /// `sync.pace_share` of the elapsed time, above 0 and at most 1, default 0.08. `sync.grace`: how long AGB may take to show
     /// a task that it has accepted, 1 s to 1 h, default 30 s. `sync.settle`: how long nothing new must have come before a sync
-    /// of all contexts counts as complete, 0 to 1 min, default 1 s. `sync.looks_per_second`: how many looks all sessions
+    /// of all contexts counts as complete, 0 to 1 min, default 1 s. `sync.looks_per_second`: how many looks all sessions of a tenant
     /// share, 1 to 100,000, default 200. `sync.memory_entries`: of how many places' durations and of how many sessions'
     /// starts there is a memory, 1 to 10,000,000, default 100,000.
     pub settings: Settings,

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use agb_emulator::FaultAction;
 use agb_gateway::agb::wire;
+use agb_gateway::auth::KEY_HEADER;
 use agb_gateway::creation::{
     Clock, Creations, Keys, LabelMap, Phase, Settings, Stamp, Sweep, Sweeper, Timing, Upstream,
 };
@@ -16,6 +17,7 @@ use figment::Figment;
 use futures_util::future::join;
 use tokio_util::task::TaskTracker;
 
+use crate::authentication::{list, toml};
 use crate::commands::serve_with;
 use crate::support::{CODE_IMAGE, KEY, World, connect, patience, within};
 
@@ -208,4 +210,25 @@ async fn an_answer_that_never_comes_leaves_nothing_behind() {
     status.unwrap_err();
     world.emulator.faults().remove(looks);
     world.until_active(0).await;
+}
+
+#[tokio::test]
+async fn accounts_that_callers_bring_are_not_swept() {
+    let settings = toml("auth.methods = [\"agb_key\"]\nsession.sweep_interval = \"10ms\"");
+    let world = World::with_settings(settings).await;
+    let key = "Pl4nted-own-key";
+    list(&world, &[(KEY_HEADER, key)]).await.unwrap();
+    // From here on AGB refuses whatever is asked with it.
+    world.emulator.rotate_key(key, "Pl4nted-other-key");
+    let sweeps = || world.emulator.request_count("ListSession");
+    let before = sweeps();
+    // Those of the gateway's own account.
+    while sweeps() < before + 20 {
+        tokio::time::sleep(MILLISECOND).await;
+    }
+    let requests = world.emulator.requests();
+    let refused = requests
+        .iter()
+        .filter(|request| request.status == Some(401));
+    assert_eq!(refused.count(), 0);
 }
