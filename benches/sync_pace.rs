@@ -14,6 +14,7 @@ use agb_gateway::domain::{Direction, MountPath, SyncTask};
 use agb_gateway::resilience::{Deadline, Drain};
 use agb_gateway::secret::Keyring;
 use agb_gateway::sync::{Start, Syncs, TokenKeys, Upstream};
+use agb_gateway::telemetry::Telemetry;
 use figment::Figment;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -292,7 +293,13 @@ fn syncs(agb: &Arc<Agb>) -> Syncs {
         Keyring::of_secret("key", "default"),
         config.sync.token_lifetime,
     );
-    Syncs::new(agb.clone(), &config.sync.settings, keys, drain)
+    Syncs::new(
+        agb.clone(),
+        &config.sync.settings,
+        keys,
+        drain,
+        Telemetry::off(),
+    )
 }
 
 /// Random numbers that are the same in every run.

@@ -27,7 +27,8 @@ pub(super) async fn dev(listen: SocketAddr, emulator_listen: SocketAddr) -> Resu
         .merge(("log.format", "text"));
     let config = Config::read(&settings, Some(DEV_KEY.to_owned()))
         .map_err(|problems| in_lines(&problems))?;
-    telemetry::start_logs(&config.log)?;
+    // The last lines are written when this is dropped.
+    let _logs = telemetry::start_logs(&config.log)?;
     if let Err(reason) = emulator.check_isolation().await {
         println!("Commands cannot be run: this machine cannot isolate them: {reason}");
     }

@@ -165,7 +165,8 @@ async fn run(command: Command) -> Result<(), String> {
 async fn serve(file: Option<&Path>) -> Result<(), String> {
     let config = Config::load(file).map_err(|problems| in_lines(&problems))?;
     let stop = stop_signal()?;
-    telemetry::start_logs(&config.log)?;
+    // The last lines are written when this is dropped.
+    let _logs = telemetry::start_logs(&config.log)?;
     let gateway = Gateway::start(config)
         .await
         .map_err(|error| error.to_string())?;

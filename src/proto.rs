@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
+use prost_types::{
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+};
 
 /// Package `agb.gateway.v1`.
 pub mod v1 {
@@ -24,21 +26,57 @@ pub const FILE_DESCRIPTOR_SET: &[u8] =
 static REPEATABLE: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default();
     let mut paths = BTreeSet::new();
-    for file in &set.file {
-        for service in &file.service {
-            let repeatable = service.method.iter().filter(|method| {
-                let level = method
-                    .options
-                    .as_ref()
-                    .map(prost_types::MethodOptions::idempotency_level);
-                level.is_some_and(|level| level != IdempotencyLevel::IdempotencyUnknown)
-            });
-            let path = |name: &str| format!("/{}.{}/{name}", file.package(), service.name());
-            paths.extend(repeatable.map(|method| path(method.name())));
+    for (file, service) in services(&set) {
+        let repeatable = service.method.iter().filter(|method| {
+            let level = method
+                .options
+                .as_ref()
+                .map(prost_types::MethodOptions::idempotency_level);
+            level.is_some_and(|level| level != IdempotencyLevel::IdempotencyUnknown)
+        });
+        paths.extend(repeatable.map(|method| path(file, service, method)));
+    }
+    paths
+});
+
+/// The paths of all methods that are served: `/agb.gateway.v1.SyncService/WaitForSync`.
+static METHODS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let mut paths = BTreeSet::new();
+    let sets = [
+        FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    for set in sets {
+        let set = FileDescriptorSet::decode(set).unwrap_or_default();
+        for (file, service) in services(&set) {
+            let methods = service.method.iter();
+            paths.extend(methods.map(|method| path(file, service, method)));
         }
     }
     paths
 });
+
+fn services(
+    set: &FileDescriptorSet,
+) -> impl Iterator<Item = (&FileDescriptorProto, &ServiceDescriptorProto)> {
+    let files = set.file.iter();
+    files.flat_map(|file| file.service.iter().map(move |service| (file, service)))
+}
+
+fn path(
+    file: &FileDescriptorProto,
+    service: &ServiceDescriptorProto,
+    method: &MethodDescriptorProto,
+) -> String {
+    format!("/{}.{}/{}", file.package(), service.name(), method.name())
+}
+
+/// The method of this path, if there is one: so that what callers write never becomes a name in a metric.
+pub fn method(path: &str) -> Option<&'static str> {
+    METHODS.get(path).map(String::as_str)
+}
 
 /// Whether the method of this path may be called again when it is not known whether it was done.
 pub fn is_repeatable(path: &str) -> bool {
@@ -48,6 +86,19 @@ pub fn is_repeatable(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_method_that_is_served_has_a_name_and_nothing_else_has() {
+        for known in [
+            "/agb.gateway.v1.SessionService/CreateSession",
+            "/grpc.health.v1.Health/Check",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert_eq!(method(known), Some(known));
+        }
+        assert_eq!(method("/agb.gateway.v1.SessionService/NoSuchMethod"), None);
+    }
 
     #[test]
     fn what_reads_is_repeatable_and_what_creates_or_runs_is_not() {

@@ -13,9 +13,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("resilience", &["domain"]),
     ("auth", &["secret", "resilience"]),
-    ("agb", &["domain", "resilience", "secret"]),
-    ("sync", &["domain", "resilience", "secret", "agb"]),
-    ("creation", &["domain", "resilience", "secret", "agb"]),
+    ("telemetry", &[]),
+    ("agb", &["domain", "resilience", "secret", "telemetry"]),
+    (
+        "sync",
+        &["domain", "resilience", "secret", "telemetry", "agb"],
+    ),
+    (
+        "creation",
+        &["domain", "resilience", "secret", "telemetry", "agb"],
+    ),
     ("proto", &[]),
     (
         "status",
@@ -27,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sync",
             "creation",
             "proto",
+            "telemetry",
         ],
     ),
     (
@@ -41,12 +49,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "creation",
             "proto",
             "status",
+            "telemetry",
         ],
     ),
     ("listen", &["secret", "resilience", "auth"]),
     (
         "layer",
-        &["domain", "resilience", "auth", "proto", "status"],
+        &[
+            "domain",
+            "resilience",
+            "auth",
+            "proto",
+            "status",
+            "telemetry",
+        ],
     ),
     (
         "config",
@@ -59,9 +75,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sync",
             "creation",
             "listen",
+            "telemetry",
         ],
     ),
-    ("telemetry", &["config"]),
     (
         "app",
         &[
@@ -85,17 +101,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that only these modules may use; `main` and `dev` are the program.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("reqwest", &["agb", "auth"]),
+    ("reqwest", &["agb", "auth", "telemetry"]),
+    ("opentelemetry", &["telemetry", "layer", "agb", "sync"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("prometheus", &["telemetry"]),
+    ("axum", &["telemetry"]),
     ("figment", &["config", "dev"]),
     (
         "tonic",
         &[
-            "proto", "status", "service", "layer", "listen", "app", "main",
+            "proto",
+            "status",
+            "service",
+            "layer",
+            "listen",
+            "telemetry",
+            "app",
+            "main",
         ],
     ),
     ("tonic_types", &["status", "app"]),
-    ("tonic_health", &["app", "main"]),
-    ("tonic_reflection", &["app"]),
+    ("tonic_health", &["proto", "app", "main"]),
+    ("tonic_reflection", &["proto", "app"]),
     ("tower", &["layer", "listen", "app"]),
     ("hyper", &["listen"]),
     ("h2", &["listen"]),
@@ -105,8 +133,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("http_body_util", &["layer"]),
     ("prost", &["proto", "status"]),
     ("prost_types", &["proto", "status", "service"]),
-    ("serde", &["agb", "auth", "sync", "service", "config"]),
-    ("serde_json", &["agb", "auth", "sync", "service"]),
+    (
+        "serde",
+        &["agb", "auth", "sync", "service", "config", "telemetry"],
+    ),
+    (
+        "serde_json",
+        &["agb", "auth", "sync", "service", "telemetry"],
+    ),
     (
         "secrecy",
         &[

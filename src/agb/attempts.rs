@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::attempt::Nth;
 use super::error::{Error, Kind};
 use super::operation::Operation;
 use crate::resilience::{Breaker, Deadline, RetryPolicy, Throttle};
@@ -51,23 +52,24 @@ impl Attempts {
         &self,
         operation: &'static Operation,
         deadline: Deadline,
-        mut exchange: impl FnMut() -> F,
+        mut exchange: impl FnMut(Nth) -> F,
     ) -> Result<T, Error> {
-        let mut attempts = 0;
+        let mut nth = Nth::default();
         loop {
-            attempts += 1;
-            let error = match self.once(operation, exchange()).await {
+            let error = match self.once(operation, exchange(nth)).await {
                 Ok(answer) => {
                     self.throttle.succeeded();
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
+            let attempts = nth.resends + 1;
             let Some(pause) = self.pause(&error, attempts, deadline) else {
                 return Err(error);
             };
             tracing::info!(operation = operation.name, %error, attempts, ?pause, "trying again");
             tokio::time::sleep(pause).await;
+            nth = nth.next(error.type_name());
         }
     }
 

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
+use super::attempt::{Attempt, Nth};
 use super::connections::Connections;
 use super::error::{Error, Kind, Refusal};
 use super::gate::Body;
@@ -119,13 +120,10 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
-        let exchange = || {
-            bounded(
-                operation,
-                request_timeout,
-                deadline,
-                self.exchange_with_key(call),
-            )
+        let exchange = |nth| {
+            let limits = (request_timeout, deadline);
+            let exchange = self.exchange_with_key(call, nth, limits);
+            bounded(operation, request_timeout, deadline, exchange)
         };
         // On the heap: every service's future holds some of these.
         let result = Box::pin(
@@ -148,10 +146,15 @@ impl Client {
     }
 
     /// With another key when AGB does not know this one, and its file holds another by now. AGB has done nothing then.
-    async fn exchange_with_key<C: Call>(&self, call: &C) -> Result<Answer<C::Data>, Error> {
+    async fn exchange_with_key<C: Call>(
+        &self,
+        call: &C,
+        nth: Nth,
+        limits: (Duration, Deadline),
+    ) -> Result<Answer<C::Data>, Error> {
         let begin = Instant::now();
         let account = self.account.current();
-        let result = self.exchange(call, &account).await;
+        let result = self.exchange(call, &account, nth, limits).await;
         if !result.as_ref().is_err_and(Error::is_key_rejected) {
             return result;
         }
@@ -159,21 +162,39 @@ impl Client {
         if refreshed.first().expose_secret() == account.first().expose_secret() {
             return result;
         }
-        self.exchange(call, &refreshed).await
+        let nth = nth.next("key_changed");
+        self.exchange(call, &refreshed, nth, limits).await
     }
 
     async fn exchange<C: Call>(
         &self,
         call: &C,
         account: &Secrets,
+        nth: Nth,
+        (timeout, deadline): (Duration, Deadline),
     ) -> Result<Answer<C::Data>, Error> {
         let operation = C::OPERATION;
         let _turn = self.connections.gate.turn(operation).await?;
-        let response = self
-            .request(operation, call, account)?
+        let request = self.request(operation, call, account)?;
+        let mut attempt = Attempt::begin(&self.connections, operation, nth, timeout, deadline);
+        let request = request.headers(attempt.headers());
+        let result = self.answer(operation, request, &mut attempt).await;
+        let request_id = result.as_ref().map(|answer| answer.request_id.as_str());
+        attempt.end(&result, request_id.unwrap_or_default());
+        result
+    }
+
+    async fn answer<T: serde::de::DeserializeOwned>(
+        &self,
+        operation: &'static Operation,
+        request: RequestBuilder,
+        attempt: &mut Attempt,
+    ) -> Result<Answer<T>, Error> {
+        let response = request
             .send()
             .await
             .map_err(|error| transport_error(operation, &error))?;
+        attempt.answered(response.status());
         let status = not_redirected(operation, &response)?;
         let headers = response.headers().clone();
         let body = self.read(operation, response).await?;

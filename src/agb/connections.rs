@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use reqwest::{Certificate, Identity, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -14,6 +15,7 @@ use super::client::causes;
 use super::endpoint::Endpoint;
 use super::gate::{Gate, GateSettings};
 use crate::secret::Reloaded;
+use crate::telemetry::Telemetry;
 
 /// How to reach AGB.
 #[derive(Clone, Debug)]
@@ -133,6 +135,9 @@ impl ClientConfig {
 /// What the clients of all accounts share: connections, bounds, and what is known of AGB's health.
 #[derive(Debug)]
 pub struct Connections {
+    pub(super) telemetry: Telemetry,
+    /// The endpoint, as attributes of what is told of requests.
+    pub(super) server: Vec<KeyValue>,
     http: Reloaded<reqwest::Client>,
     pub(super) config: ClientConfig,
     pub(super) attempts: Attempts,
@@ -143,7 +148,7 @@ pub struct Connections {
 
 impl Connections {
     /// No connection yet. The error says what is wrong with the machine's TLS set-up, or with a file.
-    pub async fn start(config: ClientConfig) -> Result<Arc<Self>, String> {
+    pub async fn start(config: ClientConfig, telemetry: Telemetry) -> Result<Arc<Self>, String> {
         let paths = config.transport.paths();
         let http = if paths.is_empty() {
             Reloaded::fixed(config.http_client(&[])?)
@@ -153,11 +158,17 @@ impl Connections {
             let make = move |contents: &[Vec<u8>]| config.http_client(contents);
             Reloaded::watch("TLS towards AGB", paths, interval, make).await?
         };
-        Ok(Arc::new(Self::new(config, http)))
+        Ok(Arc::new(Self::new(config, http, telemetry)))
     }
 
-    fn new(config: ClientConfig, http: Reloaded<reqwest::Client>) -> Self {
+    fn new(config: ClientConfig, http: Reloaded<reqwest::Client>, telemetry: Telemetry) -> Self {
+        let host: Arc<str> = config.endpoint.host().into();
         Self {
+            telemetry,
+            server: vec![
+                KeyValue::new("server.address", host),
+                KeyValue::new("server.port", i64::from(config.endpoint.port())),
+            ],
             http,
             attempts: Attempts::new(&config.retry),
             gate: Gate::new(&config.gate),
@@ -179,7 +190,7 @@ impl Connections {
     pub(super) fn sample(endpoint: &str) -> Arc<Self> {
         let config = ClientConfig::sample(endpoint);
         let http = Reloaded::fixed(config.http_client(&[]).unwrap());
-        Arc::new(Self::new(config, http))
+        Arc::new(Self::new(config, http, Telemetry::off()))
     }
 }
 

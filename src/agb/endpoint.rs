@@ -39,6 +39,10 @@ impl Endpoint {
         self.0.host_str().unwrap_or_default()
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or_default()
+    }
+
     pub(super) fn scheme(&self) -> &str {
         self.0.scheme()
     }

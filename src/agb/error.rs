@@ -94,6 +94,39 @@ impl Error {
         Self::new(operation, Kind::Refused(refusal))
     }
 
+    /// What went wrong in one word, one of few: `error.type` of OpenTelemetry's conventions, which is the HTTP status for refusals.
+    pub fn type_name(&self) -> &'static str {
+        match &*self.kind {
+            Kind::NotSent(_) => "not_sent",
+            Kind::LeftAlone { .. } => "left_alone",
+            Kind::Busy { .. } => "busy",
+            Kind::Lost(_) => "lost",
+            Kind::TimedOut(_) => "timeout",
+            Kind::Deadline => "deadline",
+            Kind::Redirected { .. } => "redirected",
+            Kind::TooLarge { .. } => "too_large",
+            Kind::Truncated { .. } => "truncated",
+            Kind::NotJson { .. } => "not_json",
+            Kind::Malformed { .. } => "malformed",
+            Kind::Refused(refusal) => match refusal.http_status {
+                200 => "200",
+                400 => "400",
+                401 => "401",
+                403 => "403",
+                404 => "404",
+                408 => "408",
+                409 => "409",
+                425 => "425",
+                429 => "429",
+                500 => "500",
+                502 => "502",
+                503 => "503",
+                504 => "504",
+                _ => "_OTHER",
+            },
+        }
+    }
+
     /// The operation that failed.
     pub fn operation(&self) -> &'static Operation {
         self.operation

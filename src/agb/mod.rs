@@ -3,6 +3,7 @@
 //! A call of [`Client`] is one HTTP request, or more of them where the operation may be repeated: that is declared in
 //! [`operation`]. [`Tools`] chooses between two routes, and may ask AGB for a session's link first. The source of every fact is AGB's official SDK, `agbcloud-sdk` 0.12.0.
 
+mod attempt;
 mod attempts;
 mod client;
 mod connections;

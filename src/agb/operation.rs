@@ -43,6 +43,17 @@ pub enum Idempotency {
     Never,
 }
 
+impl Operation {
+    /// The verb, as text that lives as long as the program.
+    pub fn method_name(&self) -> &'static str {
+        match self.method {
+            Method::GET => "GET",
+            Method::PUT => "PUT",
+            _ => "POST",
+        }
+    }
+}
+
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal $target:ident $query:tt $idempotency:ident;)*) => {
         $(
@@ -153,6 +164,13 @@ mod tests {
     fn names_are_the_last_part_of_the_path() {
         assert_eq!(GET_CONTEXT.name, "GetContext");
         assert_eq!(CALL_TOOL.name, "mcp");
+    }
+
+    #[test]
+    fn every_verb_has_its_name() {
+        for operation in ALL {
+            assert_eq!(operation.method_name(), operation.method.as_str());
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! The URL is all the authority there is, so it is never logged and stands in no error.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header;
+use http::{HeaderMap, header};
 use reqwest::{Body, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::attempt::{Attempt, Nth};
 use super::client::{Client, causes, header_text, not_redirected, transport_error};
 use super::error::{Error, Kind, Refusal};
 use super::operation::{GET_FILE, Operation, PUT_FILE};
@@ -40,7 +42,7 @@ impl Client {
             request = request.header(header::CONTENT_LENGTH, size);
         }
         // The pieces come from the caller, once: a second attempt would have nothing to send.
-        let sending = sent(&PUT_FILE, request, deadline);
+        let sending = self.sent(&PUT_FILE, request, Nth::default(), deadline);
         let response = self
             .connections
             .storage_attempts
@@ -55,9 +57,9 @@ impl Client {
         url: &SecretString,
         deadline: Deadline,
     ) -> Result<Download, Error> {
-        let exchange = || {
+        let exchange = |nth| {
             let request = self.connections.http().get(url.expose_secret());
-            sent(&GET_FILE, request, deadline)
+            self.sent(&GET_FILE, request, nth, deadline)
         };
         Ok(Download {
             response: self
@@ -68,6 +70,38 @@ impl Client {
             deadline,
         })
     }
+
+    /// Sends a request and reads what the storage says to it, within the deadline: also the page of an error can stall.
+    async fn sent(
+        &self,
+        operation: &'static Operation,
+        request: RequestBuilder,
+        nth: Nth,
+        deadline: Deadline,
+    ) -> Result<Response, Error> {
+        let exchange = async {
+            let timeout = Duration::MAX;
+            let mut attempt = Attempt::begin(&self.connections, operation, nth, timeout, deadline);
+            let result = match request.headers(attempt.headers()).send().await {
+                Ok(response) => {
+                    attempt.answered(response.status());
+                    accepted(operation, response).await
+                }
+                Err(error) => Err(transport_error(operation, &error)),
+            };
+            let request_id = result.as_ref().map(Response::headers).map(request_id);
+            attempt.end(&result, &request_id.unwrap_or_default());
+            result
+        };
+        deadline
+            .bound(exchange)
+            .await
+            .unwrap_or_else(|exceeded| Err(Error::from_deadline(operation, exceeded)))
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    header_text(headers, "x-oss-request-id")
 }
 
 impl Download {
@@ -85,26 +119,6 @@ impl Download {
     }
 }
 
-/// Sends a request and reads what the storage says to it, within the deadline: also the page of an error can stall.
-async fn sent(
-    operation: &'static Operation,
-    request: RequestBuilder,
-    deadline: Deadline,
-) -> Result<Response, Error> {
-    let exchange = async {
-        let response = request.send().await;
-        accepted(
-            operation,
-            response.map_err(|error| transport_error(operation, &error))?,
-        )
-        .await
-    };
-    deadline
-        .bound(exchange)
-        .await
-        .unwrap_or_else(|exceeded| Err(Error::from_deadline(operation, exceeded)))
-}
-
 async fn accepted(operation: &'static Operation, response: Response) -> Result<Response, Error> {
     let status = not_redirected(operation, &response)?;
     if status.is_success() {
@@ -120,7 +134,7 @@ async fn accepted(operation: &'static Operation, response: Response) -> Result<R
             http_status: status.as_u16(),
             code,
             message: element(&page, "Message").unwrap_or_default().to_owned(),
-            request_id: header_text(&headers, "x-oss-request-id"),
+            request_id: request_id(&headers),
             retry_after: None,
             is_of_caller: false,
         },

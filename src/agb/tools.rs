@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::attempt::{Attempt, Nth};
 use super::client::{Answer, Client, bounded, not_redirected, transport_error, without_values};
 use super::error::Error;
 use super::operation::CALL_TOOL_DIRECT;
@@ -199,11 +200,14 @@ impl Tools {
                 tool: call.name,
                 token: token.expose_secret(),
             });
-        let exchange = async {
+        let timeout = self.client.connections.config.request_timeout + call.duration;
+        let exchange = async |attempt: &mut Attempt| {
             let response = request
+                .headers(attempt.headers())
                 .send()
                 .await
                 .map_err(|error| transport_error(operation, &error))?;
+            attempt.answered(response.status());
             let status = not_redirected(operation, &response)?;
             let headers = response.headers().clone();
             let body = self.client.read(operation, response).await?;
@@ -220,8 +224,15 @@ impl Tools {
                 Error::malformed(operation, request_id.as_str(), detail)
             })
         };
-        let timeout = self.client.connections.config.request_timeout + call.duration;
-        let data = bounded(operation, timeout, deadline, exchange).await?;
+        let observed = async {
+            let connections = &self.client.connections;
+            let nth = Nth::default();
+            let mut attempt = Attempt::begin(connections, operation, nth, timeout, deadline);
+            let result = exchange(&mut attempt).await;
+            attempt.end(&result, &request_id);
+            result
+        };
+        let data = bounded(operation, timeout, deadline, observed).await?;
         Ok(Answer {
             data,
             page: Page::default(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::InterceptorLayer;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -18,12 +19,13 @@ use crate::auth::Guard;
 use crate::config::Config;
 use crate::layer::{
     AdmissionLayer, AuthLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits,
-    ExplainLayer,
+    ExplainLayer, ObserveLayer,
 };
 use crate::listen::Listener;
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use crate::service::background::Background;
+use crate::telemetry::Telemetry;
 use routes::{Router, common_routes};
 use tenants::Tenants;
 
@@ -50,6 +52,17 @@ pub enum StartError {
     /// What callers are known by could not be read.
     #[error("{0}")]
     Auth(String),
+    /// What the gateway tells about itself has nowhere to go.
+    #[error("{0}")]
+    Telemetry(String),
+    /// The address of the metrics page could not be listened at.
+    #[error("could not listen at telemetry.metrics_listen, {address}: {source}")]
+    MetricsPage {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The descriptors for reflection could not be read.
     #[error("server reflection could not be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -63,6 +76,8 @@ pub struct Gateway {
     health: HealthReporter,
     serving: JoinHandle<()>,
     background: Background,
+    telemetry: Telemetry,
+    metrics_page: Option<(SocketAddr, AbortOnDropHandle<()>)>,
 }
 
 impl Gateway {
@@ -70,8 +85,9 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
+        let telemetry = Telemetry::start(&config.telemetry).map_err(StartError::Telemetry)?;
         let guard = Guard::start(&config.auth).await.map_err(StartError::Auth)?;
-        let tenants = Tenants::start(config.clone(), &background, &drain).await?;
+        let tenants = Tenants::start(config.clone(), &background, &drain, &telemetry).await?;
         let tls = match &config.server.tls {
             None => None,
             Some(files) => {
@@ -80,6 +96,15 @@ impl Gateway {
                 let make = move |contents: &[Vec<u8>]| files.make(contents);
                 let tls = Reloaded::watch("server.tls", paths, interval, make);
                 Some(tls.await.map_err(StartError::Secret)?)
+            }
+        };
+        let metrics_page = match config.telemetry.metrics_listen {
+            None => None,
+            Some(address) => {
+                let failed = |source| StartError::MetricsPage { address, source };
+                let (address, page) = telemetry.page().serve(address).await.map_err(failed)?;
+                tracing::info!(%address, "serving metrics");
+                Some((address, AbortOnDropHandle::new(tokio::spawn(page))))
             }
         };
         let (listener, address) = listen(config.server.listen).await?;
@@ -104,7 +129,9 @@ impl Gateway {
             attempts: config.agb.client.retry.policy.max_attempts(),
         };
         let service = ServiceBuilder::new()
-            // Outermost, so that it sees every answer: also those to requests that nothing below has seen.
+            // Outermost: a call is what the caller sees of it.
+            .layer(ObserveLayer(telemetry.clone()))
+            // So that it sees every answer: also those to requests that nothing below has seen.
             .layer(ExplainLayer)
             // Before anything costs time or memory.
             .layer(AdmissionLayer::new(config.server.max_concurrent_calls))
@@ -126,12 +153,25 @@ impl Gateway {
             health,
             serving,
             background,
+            telemetry,
+            metrics_page,
         })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it tells about itself.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// Where the metrics page is, if there is one.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        let (address, _page) = self.metrics_page.as_ref()?;
+        Some(*address)
     }
 
     /// Serves until `stop` ends, then drains: readiness off, no new calls, running calls go on until the drain timeout.
@@ -150,6 +190,7 @@ impl Gateway {
         let drain = async {
             let ended = (&mut self.serving).await;
             self.background.finished().await;
+            self.telemetry.finish().await;
             ended
         };
         match tokio::time::timeout(self.drain.timeout(), drain).await {

@@ -21,6 +21,7 @@ use crate::secret::{Keyring, Reloaded, Secrets};
 use crate::service::background::Background;
 use crate::service::{Backend, Owned, PageTokens};
 use crate::sync::{Syncs, TokenKeys};
+use crate::telemetry::Telemetry;
 
 /// For how long what was made for a caller with a key of its own is kept after the last call: longer than a call may take.
 const KEPT_IDLE: Duration = Duration::from_hours(24);
@@ -48,13 +49,15 @@ impl Tenants {
         config: Config,
         background: &Background,
         drain: &Drain,
+        telemetry: &Telemetry,
     ) -> Result<Self, StartError> {
-        let connections = Connections::start(config.agb.client.clone());
+        let connections = Connections::start(config.agb.client.clone(), telemetry.clone());
         let signing_keys = config.secrets.signing_keys().await;
         let parts = Parts {
             connections: connections.await.map_err(StartError::Client)?,
             background: background.clone(),
             drain: drain.clone(),
+            telemetry: telemetry.clone(),
             signing_keys: signing_keys.map_err(StartError::Secret)?,
             presets: Arc::new(config.presets.clone()),
             config,
@@ -114,6 +117,7 @@ struct Parts {
     connections: Arc<Connections>,
     background: Background,
     drain: Drain,
+    telemetry: Telemetry,
     signing_keys: Option<Reloaded<Secrets>>,
     presets: Arc<BTreeMap<String, Preset>>,
 }
@@ -151,6 +155,7 @@ impl Parts {
                 &config.sync.settings,
                 TokenKeys::new(keyring.clone(), config.sync.token_lifetime),
                 self.drain.clone(),
+                self.telemetry.clone(),
             ),
             pace: config.sync.settings.pace,
             max_walk_entries: config.mapping.max_entries,

@@ -25,6 +25,16 @@ pub enum TenantRef {
     },
 }
 
+impl TenantRef {
+    /// The name, where it has one.
+    pub fn name(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Named(name) => Some(name.clone()),
+            Self::OwnKey { .. } => None,
+        }
+    }
+}
+
 /// Who calls, and what they may do. Clones are cheap and stand for the same call.
 #[derive(Clone)]
 pub struct Caller {
@@ -54,6 +64,11 @@ impl Caller {
     /// `mtls:dns:<name>`, `key:<begin of the fingerprint>`, or `anonymous`. Visible ASCII, of bounded length.
     pub fn principal(&self) -> &str {
         &self.principal
+    }
+
+    /// The same, to keep.
+    pub fn shared_principal(&self) -> Arc<str> {
+        self.principal.clone()
     }
 
     /// Whose AGB account the call uses.

@@ -14,6 +14,7 @@ mod secrets;
 mod server;
 mod session;
 mod sync;
+mod telemetry;
 mod tenants;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,6 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
 pub use agb::AgbConfig;
-pub use log::{LogConfig, LogFormat};
 pub use mapping::MappingConfig;
 pub use reader::{Problem, Problems};
 pub use secrets::SecretsConfig;
@@ -34,6 +34,7 @@ pub use sync::SyncConfig;
 use crate::auth::AuthConfig;
 use crate::domain::{Limits, Preset};
 use crate::secret::AccountKey;
+use crate::telemetry::{LogSettings, TelemetrySettings};
 use reader::Reader;
 
 const SHIPPED_PRESETS: &str = include_str!("../../config/sync-policies.toml");
@@ -65,7 +66,9 @@ pub struct Config {
     /// The AGB account of each tenant, by its name.
     pub tenants: BTreeMap<String, AccountKey>,
     /// What is logged, and how.
-    pub log: LogConfig,
+    pub log: LogSettings,
+    /// What else is told, and where to.
+    pub telemetry: TelemetrySettings,
 }
 
 impl Config {
@@ -117,11 +120,12 @@ impl Config {
             reload_interval,
         );
         let tenants = tenants::read(&mut reader, account.as_ref(), auth.as_ref());
-        let log = LogConfig::read(&mut reader);
+        let log = log::read(&mut reader);
+        let telemetry = telemetry::read(&mut reader);
         reader.finish()?;
         // Whatever could not be read has left a problem behind.
         match (
-            server, auth, agb, sync, session, secrets, mapping, limits, log,
+            server, auth, agb, sync, session, secrets, mapping, limits, log, telemetry,
         ) {
             (
                 Some(server),
@@ -133,6 +137,7 @@ impl Config {
                 Some(mapping),
                 Some(limits),
                 Some(log),
+                Some(telemetry),
             ) => Ok(Self {
                 server,
                 auth,
@@ -145,6 +150,7 @@ impl Config {
                 presets,
                 tenants,
                 log,
+                telemetry,
             }),
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }

@@ -17,6 +17,7 @@ use super::stamp::{Keys, Parameters, Phase, Stamp};
 use super::upstream::{LabelMap, Upstream};
 use crate::agb::{self, wire};
 use crate::resilience::{Deadline, Pace};
+use crate::telemetry::in_current_span;
 
 /// How long a release may take.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -232,7 +233,7 @@ impl Creations {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
-        self.tasks.spawn(work.in_current_span())
+        self.tasks.spawn(in_current_span(work).in_current_span())
     }
 
     /// When a session may be swept whose call ends after `duration`.

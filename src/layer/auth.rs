@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 use crate::auth::{Caller, Guard, KEY_HEADER, Peer};
 use crate::resilience::Deadline;
 use crate::status::Failure;
+use crate::telemetry::Call;
 
 /// Lets in only calls that the guard admits.
 #[derive(Clone, Debug)]
@@ -84,6 +85,10 @@ where
             match caller {
                 None => Ok(inner.call(request).await?.map(Body::new)),
                 Some(caller) => {
+                    Call::note(|notes| {
+                        notes.principal = Some(caller.shared_principal());
+                        notes.tenant = caller.tenant().name();
+                    });
                     request.extensions_mut().insert(caller.clone());
                     let answer = inner.call(request).await?;
                     Ok(answer.map(|body| held(body, caller)))

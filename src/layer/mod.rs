@@ -6,6 +6,7 @@ mod broken_off;
 mod cut_off;
 mod deadline;
 mod explain;
+mod observe;
 
 pub use admission::AdmissionLayer;
 pub use auth::AuthLayer;
@@ -13,3 +14,4 @@ pub use broken_off::BrokenOffLayer;
 pub use cut_off::CutOffLayer;
 pub use deadline::{DeadlineInterceptor, DeadlineLimits};
 pub use explain::ExplainLayer;
+pub use observe::{AGB_REQUEST_ID, ObserveLayer, TRACE_ID};

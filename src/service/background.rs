@@ -6,6 +6,8 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::telemetry::in_current_span;
+
 /// The tasks that outlive their callers; all clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Background(TaskTracker);
@@ -16,7 +18,7 @@ impl Background {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.0.spawn(work.in_current_span())
+        self.0.spawn(in_current_span(work).in_current_span())
     }
 
     /// The tasks, for other parts whose work outlives its callers.

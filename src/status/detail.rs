@@ -15,6 +15,7 @@ use crate::agb;
 use crate::domain::{TaskState, Violations};
 use crate::proto::v1 as pb;
 use crate::sync::{self, Report};
+use crate::telemetry::{Call, Span};
 
 /// The domain of every ErrorInfo.
 pub const ERROR_DOMAIN: &str = "agb-gateway";
@@ -73,10 +74,14 @@ pub(super) fn build(
     resource: Option<Resource>,
     report: Option<&Report>,
 ) -> Status {
-    let metadata = details
+    let mut metadata = details
         .error_info()
         .map(|info| info.metadata.clone())
         .unwrap_or_default();
+    if let Some(trace_id) = Span::current().trace_id() {
+        metadata.insert("trace_id".to_owned(), trace_id);
+    }
+    Call::note(|notes| notes.reason = Some(row.reason.name));
     details.set_error_info(row.reason.name, ERROR_DOMAIN, metadata);
     if let Some(delay) = row.retry_delay {
         details.set_retry_info(Some(delay));

@@ -1,6 +1,6 @@
 //! What one poller knows: what its looks have shown, and what follows for each target that someone waits for. No I/O.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use super::rule::{Judgement, Verdict, judge};
 use super::sightings::Sightings;
 use crate::agb;
 use crate::domain::SyncTask;
+use crate::telemetry::Span;
 
 /// What one poller knows.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub(super) struct Board {
     /// Before that, AGB does not want to be asked.
     not_before: Option<Instant>,
     ended: Option<Arc<agb::Error>>,
+    /// The spans of those who wait, as far as anybody sees them.
+    spans: Vec<Weak<Span>>,
 }
 
 /// A target that someone waits for; all who wait for the same one share it.
@@ -85,6 +88,13 @@ impl Board {
         known
     }
 
+    /// Tells a span of each look from now on, for as long as it is held.
+    pub(super) fn tell(&mut self, span: &Arc<Span>) {
+        if span.is_recording() {
+            self.spans.push(Arc::downgrade(span));
+        }
+    }
+
     /// When the next look is due; `None` while nobody waits for one. Forgets those who have gone.
     pub(super) fn due(&mut self, common: &Common) -> Option<Instant> {
         self.follows.retain(Follow::is_followed);
@@ -116,6 +126,7 @@ impl Board {
     ) {
         self.last_look = Some(now);
         self.look_count += 1;
+        self.tell_spans(&look);
         match look {
             Ok(tasks) => {
                 self.failures = 0;
@@ -135,6 +146,30 @@ impl Board {
                 self.sightings.miss();
             }
         }
+    }
+
+    fn tell_spans(&mut self, look: &Result<Vec<SyncTask>, agb::Error>) {
+        self.spans.retain(|span| {
+            let Some(span) = span.upgrade() else {
+                return false;
+            };
+            span.event("sync look", || {
+                let (finished, tasks, outcome) = match look {
+                    Ok(tasks) => {
+                        let finished = tasks.iter().filter(|task| task.state().is_finished());
+                        (finished.count(), tasks.len(), "ok")
+                    }
+                    Err(error) => (0, 0, error.type_name()),
+                };
+                [
+                    ("agb_gateway.look.number", i64::from(self.look_count).into()),
+                    ("agb_gateway.look.tasks", number(tasks)),
+                    ("agb_gateway.look.tasks_finished", number(finished)),
+                    ("agb_gateway.look.outcome", outcome.into()),
+                ]
+            });
+            true
+        });
     }
 
     fn end(&mut self, error: agb::Error) {
@@ -253,6 +288,10 @@ impl Follow {
             self.known.send_modify(|known| known.end = Some(end));
         }
     }
+}
+
+fn number(count: usize) -> opentelemetry::Value {
+    i64::try_from(count).unwrap_or(i64::MAX).into()
 }
 
 fn end_of(judgement: &Judgement, grace: Duration) -> Option<End> {

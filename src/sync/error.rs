@@ -38,3 +38,16 @@ pub enum Outcome {
     #[error(transparent)]
     Agb(Arc<agb::Error>),
 }
+
+impl Outcome {
+    /// What happened in one word, one of few.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::NotObserved(_) => "not_observed",
+            Self::Deadline => "deadline",
+            Self::Draining { .. } => "draining",
+            Self::Agb(error) => error.type_name(),
+        }
+    }
+}

@@ -23,6 +23,7 @@ use super::upstream::Upstream;
 use crate::agb;
 use crate::domain::SyncTask;
 use crate::resilience::{Budget, Deadline, Drain, Pace};
+use crate::telemetry::{Span, Telemetry};
 
 /// What all pollers share.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) struct Common {
     pub(super) budget: Budget,
     pub(super) drain: Drain,
     pub(super) starts: Starts,
+    pub(super) telemetry: Telemetry,
 }
 
 impl Common {
@@ -84,6 +86,7 @@ impl fmt::Debug for Pollers {
 /// The poller of one session. It looks for as long as someone holds it.
 struct Poller {
     session_id: String,
+    span: Span,
     board: Arc<Mutex<Board>>,
     joined: Arc<Notify>,
     looking: AbortHandle,
@@ -98,6 +101,7 @@ pub(super) struct Subscription {
     drain: Drain,
     /// Whether what is waited for was started before this call, or elsewhere.
     resumed: bool,
+    span: Arc<Span>,
 }
 
 impl Pollers {
@@ -110,8 +114,13 @@ impl Pollers {
 
     /// Begins to wait for a target.
     pub(super) fn join(&self, target: &Target) -> Subscription {
-        let poller = self.poller(target.session_id());
+        let span = Arc::new(self.common.telemetry.span("sync wait"));
+        span.set("agb.session.id", target.session_id().to_owned());
+        let poller = span.enter(|| self.poller(target.session_id()));
+        span.link(&poller.span);
+        poller.span.link(&span);
         let mut board = lock(&poller.board);
+        board.tell(&span);
         let known = board.join(target, Instant::now(), &self.common);
         let looks_before = board.look_count();
         drop(board);
@@ -124,6 +133,7 @@ impl Pollers {
             resumed: target
                 .ticket()
                 .is_none_or(|ticket| ticket.started.is_none()),
+            span,
         }
     }
 
@@ -152,12 +162,16 @@ impl Pollers {
             board.clone(),
             joined.clone(),
         );
-        let span = tracing::info_span!("sync_poller", session_id);
+        let span = self.common.telemetry.shared_span("sync poll");
+        span.set("agb.session.id", session_id.to_owned());
+        let in_log = tracing::info_span!("sync_poller", session_id);
+        let looks = span.around(looks.instrument(in_log));
         Poller {
             session_id: session_id.to_owned(),
+            span,
             board,
             joined,
-            looking: tokio::spawn(looks.instrument(span)).abort_handle(),
+            looking: tokio::spawn(looks).abort_handle(),
             sessions: self.sessions.clone(),
         }
     }
@@ -197,6 +211,7 @@ async fn look_on(
 impl Drop for Poller {
     fn drop(&mut self) {
         self.looking.abort();
+        self.span.end();
         let mut sessions = lock(&self.sessions);
         // Another poller of the session may have taken the place meanwhile.
         if sessions
@@ -220,6 +235,11 @@ impl Subscription {
             },
             ..known
         }
+    }
+
+    /// Its span, which tells of each look while it waits.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Ends when more is known than [`Subscription::known`] has told.

@@ -23,6 +23,7 @@ use super::watch::{Event, watch};
 use crate::agb::{self, operation};
 use crate::domain::{Direction, SyncTask};
 use crate::resilience::{Budget, Deadline, Drain, Pace};
+use crate::telemetry::Telemetry;
 
 /// How syncs are followed.
 #[derive(Clone, Debug)]
@@ -52,6 +53,7 @@ impl Syncs {
         settings: &Settings,
         keys: TokenKeys,
         drain: Drain,
+        telemetry: Telemetry,
     ) -> Self {
         let common = Arc::new(Common {
             upstream,
@@ -61,6 +63,7 @@ impl Syncs {
             budget: Budget::new(settings.looks_per_second),
             drain,
             starts: Starts::new(settings.memory_entries),
+            telemetry,
         });
         Self {
             pollers: Pollers::new(common.clone()),
@@ -125,6 +128,8 @@ impl Syncs {
             End::Succeeded => return Ok(report),
             End::Ended(outcome) => outcome,
         };
+        let words = outcome.to_string();
+        subscription.span().fail(outcome.type_name(), words);
         Err(Error {
             outcome,
             report: Some(Box::new(report)),

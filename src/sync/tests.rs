@@ -19,6 +19,7 @@ use crate::agb::{self, operation};
 use crate::domain::{Direction, MountPath, SyncTask};
 use crate::resilience::{Deadline, Drain, Pace};
 use crate::secret::Keyring;
+use crate::telemetry::Telemetry;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATH: &str = "/tmp/a";
@@ -129,7 +130,7 @@ fn replica_with(script: &Arc<Script>, drain: Drain) -> Syncs {
         memory_entries: 100,
     };
     let keys = TokenKeys::new(Keyring::of_secret("key", "tenant"), 3600 * SECOND);
-    Syncs::new(script.clone(), &settings, keys, drain)
+    Syncs::new(script.clone(), &settings, keys, drain, Telemetry::off())
 }
 
 async fn start(syncs: &Syncs) -> Target {

@@ -78,7 +78,7 @@ impl Watch {
                 news = self.deadline.bound(news) => news,
                 outcome = draining => {
                     let report = self.subscription.known().report;
-                    return Err(failed(outcome, report));
+                    return Err(self.failed(outcome, report));
                 }
             };
             match news {
@@ -92,9 +92,18 @@ impl Watch {
                 }
                 Err(_exceeded) => {
                     let report = self.subscription.known().report;
-                    return Err(failed(Outcome::Deadline, report));
+                    return Err(self.failed(Outcome::Deadline, report));
                 }
             }
+        }
+    }
+
+    fn failed(&self, outcome: Outcome, report: Report) -> Error {
+        let span = self.subscription.span();
+        span.fail(outcome.type_name(), outcome.to_string());
+        Error {
+            outcome,
+            report: Some(Box::new(report)),
         }
     }
 
@@ -107,7 +116,7 @@ impl Watch {
         } = known;
         let kind = match (end, &self.told) {
             (Some(End::Ended(outcome)), _) if !matches!(outcome, Outcome::Failed) => {
-                return Err(failed(outcome, report));
+                return Err(self.failed(outcome, report));
             }
             (_, None) if looked => EventKind::Snapshot,
             (Some(_), Some(_)) => EventKind::Verdict,
@@ -123,11 +132,4 @@ impl Watch {
 /// Whether a report tells more than another: the mere number of looks is no news.
 fn is_news(told: &Report, report: &Report) -> bool {
     told.state != report.state || told.tasks != report.tasks
-}
-
-fn failed(outcome: Outcome, report: Report) -> Error {
-    Error {
-        outcome,
-        report: Some(Box::new(report)),
-    }
 }

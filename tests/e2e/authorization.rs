@@ -3,6 +3,7 @@
 use std::fs;
 
 use agb_gateway::auth::NewToken;
+use agb_gateway::layer::{AGB_REQUEST_ID, TRACE_ID};
 use agb_gateway::proto::v1 as pb;
 use tempfile::TempDir;
 use tonic::{Code, Request, Status};
@@ -317,14 +318,18 @@ async fn a_request_id_says_nothing_of_the_sessions_of_another() {
 /// What a caller may learn from an error, without the ids that it knows itself and AGB's ids of requests.
 fn seen(status: &Status, session_id: &str) -> String {
     let details = status.get_error_details();
+    let metadata = status.metadata();
     let text = format!(
-        "{:?} {} {:?} {:?}",
+        "{:?} {} {:?} {:?} {}",
         status.code(),
         status.message(),
         details.error_info(),
-        details.resource_info()
+        details.resource_info(),
+        metadata.contains_key(AGB_REQUEST_ID),
     );
+    let trace_id = metadata.get(TRACE_ID).unwrap().to_str().unwrap();
     text.replace(session_id, "<id>")
+        .replace(trace_id, "<trace>")
 }
 
 #[tokio::test]

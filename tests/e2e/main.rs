@@ -11,6 +11,7 @@ mod callers;
 #[path = "../canary/mod.rs"]
 mod canary;
 mod certificates;
+mod collector;
 mod commands;
 mod connections;
 mod contexts;
@@ -38,4 +39,5 @@ mod syncs;
 mod tenants;
 mod tls;
 mod tools;
+mod tracing;
 mod transfers;

@@ -14,6 +14,7 @@ use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use agb_gateway::proto::v1::sync_service_client::SyncServiceClient;
 use agb_gateway::resilience::Deadline;
 use agb_gateway::secret::{Reloaded, Secrets};
+use agb_gateway::telemetry::Telemetry;
 use figment::Figment;
 use prost::Message as _;
 use tonic::transport::{Channel, Endpoint};
@@ -128,7 +129,9 @@ impl World {
     pub(crate) async fn agb(&self) -> Client {
         let settings = Figment::new().merge(("agb.endpoint", self.emulator.url()));
         let config = Config::read(&settings, Some(KEY.to_owned())).unwrap();
-        let connections = Connections::start(config.agb.client).await.unwrap();
+        let connections = Connections::start(config.agb.client, Telemetry::off())
+            .await
+            .unwrap();
         Client::new(connections, Reloaded::fixed(Secrets::one(KEY.into())))
     }
 

@@ -8,6 +8,7 @@ use agb_gateway::domain::MountPath;
 use agb_gateway::resilience::{Deadline, Drain, Pace};
 use agb_gateway::secret::Keyring;
 use agb_gateway::sync::{Patience, Place, Settings, Start, Syncs, Target, TokenKeys};
+use agb_gateway::telemetry::Telemetry;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -96,7 +97,7 @@ fn syncs(shared: &Shared, plan: &Plan, number: usize) -> Syncs {
         number,
     };
     let drain = Drain::new(millis(30_000));
-    Syncs::new(Arc::new(upstream), &settings, keys, drain)
+    Syncs::new(Arc::new(upstream), &settings, keys, drain, Telemetry::off())
 }
 
 impl Stage {

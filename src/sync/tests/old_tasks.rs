@@ -6,6 +6,7 @@ use crate::sync::board::Board;
 use crate::sync::history::History;
 use crate::sync::poller::Common;
 use crate::sync::starts::Starts;
+use crate::telemetry::Telemetry;
 
 #[tokio::test(start_paused = true)]
 async fn what_any_look_has_shown_is_old_also_where_the_look_before_the_start_leaves_it_out() {
@@ -41,6 +42,7 @@ fn common(upstream: Arc<Script>) -> Common {
         budget: Budget::new(1_000),
         drain: Drain::new(SECOND),
         starts: Starts::new(1),
+        telemetry: Telemetry::off(),
     }
 }
 
