@@ -122,16 +122,12 @@ impl Client {
         let operation = C::OPERATION;
         let exchange = |nth| {
             let limits = (request_timeout, deadline);
-            let exchange = self.exchange_with_key(call, nth, limits);
+            // On the heap at once: each bound around it would hold it twice, and move it.
+            let exchange = Box::pin(self.exchange_with_key(call, nth, limits));
             bounded(operation, request_timeout, deadline, exchange)
         };
-        // On the heap: every service's future holds some of these.
-        let result = Box::pin(
-            self.connections
-                .attempts
-                .make(operation, deadline, exchange),
-        )
-        .await;
+        let attempts = &self.connections.attempts;
+        let result = attempts.make(operation, deadline, exchange).await;
         match &result {
             Ok(answer) => {
                 tracing::debug!(
