@@ -18,6 +18,10 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 #[cfg(feature = "emulator")]
 mod dev;
 
+/// A call allocates a hundred times and more, often in one thread what another one frees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A gRPC gateway between internal services and the AGB cloud sandbox API.
 #[derive(Parser)]
 #[command(version)]
