@@ -14,6 +14,8 @@ use crate::process::{Process, Server, start_gateway};
 pub(crate) struct Bench {
     /// The gateway's program.
     pub(crate) gateway: PathBuf,
+    /// Another one, to be compared with it.
+    pub(crate) other: Option<PathBuf>,
     /// A folder for what the run makes.
     pub(crate) folder: PathBuf,
     /// A Python with the official SDK and gRPC.

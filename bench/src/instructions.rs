@@ -10,8 +10,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::Failure;
-use crate::contenders::{Bench, Telling, start_upstream};
-use crate::load::{Connection, Work, framed};
+use crate::contenders::{Bench, Telling, start_upstream, target};
+use crate::load::{Connection, Target, Work, framed};
 use crate::process::Server;
 use crate::proto::ListSessionsRequest;
 use crate::scenarios::get_sessions;
@@ -25,20 +25,22 @@ pub(crate) async fn compare(bench: &Bench, update: bool) -> Result<(), Failure> 
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json");
     let mut counted = BTreeMap::new();
     let list = framed(&ListSessionsRequest::default());
-    for (name, work) in [
-        ("GetSession", get_sessions(100)),
-        (
-            "ListSessions",
-            Work {
-                path: "/agb.gateway.v1.SessionService/ListSessions",
-                messages: Arc::new(move |_| list.clone()),
-            },
-        ),
-    ] {
-        let few = count(bench, &work, FEW).await?;
-        let many = count(bench, &work, MANY).await?;
-        counted.insert(name, (many - few) / (MANY - FEW));
+    let list = Work {
+        path: "/agb.gateway.v1.SessionService/ListSessions",
+        messages: Arc::new(move |_| list.clone()),
+    };
+    for (name, work) in [("GetSession", get_sessions(100)), ("ListSessions", list)] {
+        let few = of_gateway(bench, &work, FEW).await?;
+        let many = of_gateway(bench, &work, MANY).await?;
+        counted.insert(name.to_owned(), (many - few) / (MANY - FEW));
     }
+    let few = of_minimal(bench, FEW).await?;
+    let many = of_minimal(bench, MANY).await?;
+    let minimal = (many - few) / (MANY - FEW);
+    let ratio = counted["GetSession"] as f64 / minimal as f64;
+    println!(
+        "GetSession by the minimal gateway: {minimal} instructions; the gateway: {ratio:.2} of it"
+    );
     if update {
         let text = serde_json::to_string_pretty(&counted)? + "\n";
         std::fs::write(file, &text)?;
@@ -48,7 +50,7 @@ pub(crate) async fn compare(bench: &Bench, update: bool) -> Result<(), Failure> 
     let baselines: BTreeMap<String, u64> = serde_json::from_slice(&std::fs::read(file)?)?;
     let mut moved = Vec::new();
     for (name, counted) in counted {
-        let baseline = *baselines.get(name).ok_or("a call has no baseline")?;
+        let baseline = *baselines.get(&name).ok_or("a call has no baseline")?;
         let ratio = counted as f64 / baseline as f64;
         println!("{name}: {counted} instructions, {ratio:.3} of the baseline's {baseline}");
         if (ratio - 1.0).abs() > TOLERANCE {
@@ -67,16 +69,11 @@ pub(crate) async fn compare(bench: &Bench, update: bool) -> Result<(), Failure> 
 }
 
 /// All instructions of a gateway from its start to its end, with so many calls in between.
-async fn count(bench: &Bench, work: &Work, calls: u64) -> Result<u64, Failure> {
+async fn of_gateway(bench: &Bench, work: &Work, calls: u64) -> Result<u64, Failure> {
     let upstream = start_upstream(&[])?;
-    let collector = Server::start(&["collector"])?.url();
-    let profile: PathBuf = bench.folder.join("callgrind.out");
-    let mut command = Command::new("valgrind");
-    command
-        .args(["--tool=callgrind", "--quiet"])
-        .arg(format!("--callgrind-out-file={}", profile.display()))
-        .arg(&bench.gateway)
-        .env("TOKIO_WORKER_THREADS", "1");
+    let collector = Server::start(&["collector"])?;
+    let (mut command, profile) = callgrind(bench);
+    command.arg(&bench.gateway);
     // Nothing that comes by the clock, since a slow machine would have more of it in the same number of calls.
     let quiet = [
         ("AGB_GATEWAY_SESSION__SWEEP_INTERVAL", "0s"),
@@ -85,17 +82,48 @@ async fn count(bench: &Bench, work: &Work, calls: u64) -> Result<u64, Failure> {
         ("AGB_GATEWAY_TELEMETRY__TRACES__SAMPLE_RATIO", "0"),
     ];
     let everything = Telling::Everything {
-        collector: &collector,
+        collector: &collector.url(),
     };
     let gateway =
         bench.start_gateway_by(command, "instructions", &upstream.url(), everything, &quiet)?;
-    let connection = Connection::open(&gateway.target(), work.path).await?;
+    call(&gateway.target(), work, calls).await?;
+    gateway.process.drain()?;
+    total(&profile)
+}
+
+/// The same of the minimal gateway by reqwest.
+async fn of_minimal(bench: &Bench, calls: u64) -> Result<u64, Failure> {
+    let upstream = start_upstream(&[])?;
+    let (mut command, profile) = callgrind(bench);
+    command
+        .arg(std::env::current_exe()?)
+        .args(["minimal-reqwest", "--upstream", &upstream.url()]);
+    let server = Server::start_command(command)?;
+    call(&target(&server), &get_sessions(100), calls).await?;
+    server.finish()?;
+    total(&profile)
+}
+
+async fn call(target: &Target, work: &Work, calls: u64) -> Result<(), Failure> {
+    let connection = Connection::open(target, work.path).await?;
     for number in 0..calls {
         connection.call((work.messages)(number)).await?;
     }
-    drop(connection);
-    gateway.process.drain()?;
-    let text = std::fs::read_to_string(&profile)?;
+    Ok(())
+}
+
+fn callgrind(bench: &Bench) -> (Command, PathBuf) {
+    let profile = bench.folder.join("callgrind.out");
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--tool=callgrind", "--quiet"])
+        .arg(format!("--callgrind-out-file={}", profile.display()))
+        .env("TOKIO_WORKER_THREADS", "1");
+    (command, profile)
+}
+
+fn total(profile: &Path) -> Result<u64, Failure> {
+    let text = std::fs::read_to_string(profile)?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals:"));
     let total = total.or_else(|| text.lines().find_map(|line| line.strip_prefix("summary:")));
     Ok(total.ok_or("callgrind tells no total")?.trim().parse()?)

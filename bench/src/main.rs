@@ -42,6 +42,9 @@ struct Cli {
     /// The gateway's program. Without it, cargo builds it as it ships.
     #[arg(long, global = true)]
     gateway: Option<PathBuf>,
+    /// Another program of the gateway, measured beside it at full and at half load: for a before and an after.
+    #[arg(long)]
+    other: Option<PathBuf>,
     /// Shows within a minute that the harness works. It fails when a call fails or when counts are wrong; no figure is judged.
     #[arg(long)]
     quick: bool,
@@ -168,6 +171,7 @@ async fn measure(cli: &Cli) -> Result<(), Failure> {
         collector: Server::start(&["collector"])?,
         settings,
     };
+    world.bench.other.clone_from(&cli.other);
     let only = if cli.only.is_empty() {
         &ALL
     } else {

@@ -86,6 +86,18 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// Lets it end by itself, and waits until it has.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        let Self {
+            mut process,
+            questions,
+            ..
+        } = self;
+        drop(questions);
+        process.0.wait()?;
+        Ok(())
+    }
+
     /// What it has counted.
     pub(crate) fn ask(&mut self) -> Result<Value, Failure> {
         writeln!(self.questions)?;

@@ -29,6 +29,7 @@ pub(crate) fn bench(gateway: Option<&Path>, with_python: bool) -> Result<Bench, 
             Some(gateway) => gateway.canonicalize()?,
             None => built()?,
         },
+        other: None,
         python: with_python.then(|| python(&folder)).transpose()?,
         folder,
     })

@@ -1,8 +1,10 @@
 //! At full load and at half of it: the gateway beside the limit, and beside Python.
 
+use std::process::Command;
+
 use super::{World, get_sessions, interleaved, ratio, spread, upstream_counts};
 use crate::Failure;
-use crate::contenders::{Telling, target};
+use crate::contenders::{Gateway, Telling, target};
 use crate::load::{Measured, Target as Called, closed, open};
 use crate::process::Server;
 use crate::report::{Cell, Report, Section, Spread, Target};
@@ -10,12 +12,13 @@ use crate::report::{Cell, Report, Section, Spread, Target};
 const CONNECTIONS: usize = 4;
 const STREAMS: usize = 64;
 const POPULATION: usize = 1_000;
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "bare tonic echo",
     "minimal gateway, reqwest",
     "minimal gateway, hyper",
     "gateway, everything on",
     "gateway, tells nothing",
+    "the other gateway, everything on",
 ];
 const MINIMAL: usize = 1;
 const ON: usize = 3;
@@ -36,13 +39,22 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
     let off = world
         .bench
         .start_gateway("off", &upstream, Telling::Nothing, &[])?;
-    let targets = [
+    let mut targets = vec![
         target(&echo),
         target(&minimal),
         target(&hyper),
         on.target(),
         off.target(),
     ];
+    let other = match &world.bench.other {
+        None => None,
+        Some(program) => {
+            let program = Command::new(program);
+            let bench = &world.bench;
+            Some(bench.start_gateway_by(program, "other", &upstream, everything, &[])?)
+        }
+    };
+    targets.extend(other.as_ref().map(Gateway::target));
     full(world, report, &targets).await?;
     half(world, report, &targets).await?;
     if world.bench.python.is_some() {
