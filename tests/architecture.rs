@@ -10,9 +10,9 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Each module of the library, and the modules that it may use beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("secret", &[]),
+    ("secret", &["telemetry"]),
     ("resilience", &["domain"]),
-    ("auth", &["secret", "resilience"]),
+    ("auth", &["secret", "resilience", "telemetry"]),
     ("telemetry", &[]),
     ("agb", &["domain", "resilience", "secret", "telemetry"]),
     (
@@ -52,7 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("listen", &["secret", "resilience", "auth"]),
+    ("listen", &["secret", "resilience", "auth", "telemetry"]),
     (
         "layer",
         &[
@@ -102,7 +102,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that only these modules may use; `main` and `dev` are the program.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["agb", "auth", "telemetry"]),
-    ("opentelemetry", &["telemetry", "layer", "agb", "sync"]),
+    (
+        "opentelemetry",
+        &[
+            "telemetry",
+            "layer",
+            "agb",
+            "sync",
+            "creation",
+            "secret",
+            "auth",
+            "listen",
+        ],
+    ),
     ("opentelemetry_sdk", &["telemetry"]),
     ("opentelemetry_otlp", &["telemetry"]),
     ("prometheus", &["telemetry"]),

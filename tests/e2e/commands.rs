@@ -49,6 +49,16 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Ends it by a drain, which must end well.
+    pub(crate) async fn end(mut self) {
+        self.terminate();
+        // Its clients have to hear of it meanwhile.
+        let ended = tokio::task::spawn_blocking(move || self.0.wait().unwrap());
+        assert!(ended.await.unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -66,6 +76,18 @@ pub(crate) fn serve_with(
     world: &World,
     settings: &[(&str, &str)],
 ) -> (Running, std::net::SocketAddr) {
+    let (running, serving) = serve_observed(world, settings);
+    (running, serving.address)
+}
+
+/// Where a program says that it listens.
+pub(crate) struct Serving {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) metrics: Option<std::net::SocketAddr>,
+}
+
+/// The same, also telling where the metrics are.
+pub(crate) fn serve_observed(world: &World, settings: &[(&str, &str)]) -> (Running, Serving) {
     let mut child = program(&["serve"])
         .envs(settings.iter().copied())
         .env("AGB_API_KEY", KEY)
@@ -80,17 +102,21 @@ pub(crate) fn serve_with(
     let mut lines = logs
         .lines()
         .inspect(|line| canary::look_at(line.as_ref().unwrap()));
+    let mut metrics = None;
     let address = lines
         .by_ref()
         .find_map(|line| {
             let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-            (event["message"] == "serving").then(|| event["address"].as_str().unwrap().parse())
+            let address = || event["address"].as_str().unwrap().parse().unwrap();
+            if event["message"] == "serving metrics" {
+                metrics = Some(address());
+            }
+            (event["message"] == "serving").then(address)
         })
-        .expect("a line that tells the address")
-        .unwrap();
+        .expect("a line that tells the address");
     // Somebody has to go on reading, or the program would block at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
-    (running, address)
+    (running, Serving { address, metrics })
 }
 
 /// A call that has begun at the gateway, and ends when there is a file `/tmp/end` in the session.
