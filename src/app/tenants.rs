@@ -150,6 +150,7 @@ impl Parts {
         let backend = Backend {
             creations: creations.clone(),
             tools: Tools::new(client.clone()),
+            telemetry: self.telemetry.clone(),
             background: self.background.clone(),
             syncs: Syncs::new(
                 Arc::new(client.clone()),

@@ -17,7 +17,7 @@ use super::rule::{Judgement, Verdict, judge};
 use super::sightings::Sightings;
 use crate::agb;
 use crate::domain::SyncTask;
-use crate::telemetry::Span;
+use crate::telemetry::{LOOK_OUTCOME, Span};
 
 /// What one poller knows.
 #[derive(Debug, Default)]
@@ -159,7 +159,7 @@ impl Board {
             let Some(span) = span.upgrade() else {
                 return false;
             };
-            span.event("sync look", || {
+            span.event("look", || {
                 let (finished, tasks, outcome) = match look {
                     Ok(tasks) => {
                         let finished = tasks.iter().filter(|task| task.state().is_finished());
@@ -171,7 +171,7 @@ impl Board {
                     ("agb_gateway.look.number", i64::from(self.look_count).into()),
                     ("agb_gateway.look.tasks", number(tasks)),
                     ("agb_gateway.look.tasks_finished", number(finished)),
-                    ("agb_gateway.look.outcome", outcome.into()),
+                    (LOOK_OUTCOME, outcome.into()),
                 ]
             });
             true

@@ -38,7 +38,7 @@ pub use page::MetricsPage;
 pub use settings::{
     LogFormat, LogSettings, OtlpProtocol, OtlpSettings, TelemetrySettings, TraceSettings,
 };
-pub use span::{Span, in_current_span};
+pub use span::{LOOK_OUTCOME, Span, in_current_span};
 
 use otlp::Otlp;
 use sampling::{KeepErrors, RecordAll, by_parent};
