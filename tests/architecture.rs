@@ -83,18 +83,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates that only these modules may use; `main` and `dev` are the program.
+/// Crates that only these modules may use; `main`, `dev` and `healthcheck` are the program.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["agb", "auth"]),
     ("figment", &["config", "dev"]),
     (
         "tonic",
         &[
-            "proto", "status", "service", "layer", "listen", "app", "main",
+            "proto",
+            "status",
+            "service",
+            "layer",
+            "listen",
+            "app",
+            "healthcheck",
         ],
     ),
     ("tonic_types", &["status", "app"]),
-    ("tonic_health", &["app", "main"]),
+    ("tonic_health", &["app", "healthcheck"]),
     ("tonic_reflection", &["app"]),
     ("tower", &["layer", "listen", "app"]),
     ("hyper", &["listen"]),
@@ -128,7 +134,7 @@ fn modules_use_only_what_they_may() {
     for (file, module, paths) in sources() {
         let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
             assert!(
-                ["lib", "main", "dev"].contains(&module.as_str()),
+                ["lib", "main", "dev", "healthcheck"].contains(&module.as_str()),
                 "{module} has no rule"
             );
             continue;
