@@ -4,9 +4,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use agb_emulator::FaultAction;
+use agb_gateway::auth::NewToken;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
+use figment::Figment;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -224,6 +227,52 @@ async fn healthcheck_fails_where_a_gateway_is_not_serving() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output)[0].contains("NOT_SERVING"), "{output:?}");
     serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_takes_the_name_of_a_host_and_shows_whether_agb_can_be_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let new = NewToken::generate("probe").unwrap();
+    let (good, bad) = (file("good", new.expose()), file("bad", "agbgw_no"));
+    let settings = Figment::new()
+        .merge(("auth.methods", ["token"]))
+        .merge(("auth.token_file", file("tokens", &new.line)))
+        .merge(("agb.max_attempts", 1));
+    let world = World::with_settings(settings).await;
+    let address = format!("localhost:{}", world.gateway_address().port());
+    let probe = |arguments: &[&str]| {
+        let mut command = program(&["healthcheck", "--address", &address]);
+        command.args(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    assert!(probe(&[]).await.unwrap().status.success());
+    let asks = ["--ask-agb", "--token-file"];
+    let asked = probe(&[asks[0], asks[1], &good]).await.unwrap();
+    assert!(asked.status.success(), "{asked:?}");
+    assert_eq!(world.emulator.request_count("ListContexts"), 1);
+    for arguments in [&asks[..1], &[asks[0], asks[1], &bad]] {
+        let unknown = probe(arguments).await.unwrap();
+        assert!(
+            stderr(&unknown)[0].contains("authentication credentials"),
+            "{unknown:?}"
+        );
+    }
+    let refused = FaultAction::Refuse {
+        code: "Down".to_owned(),
+        message: "down".to_owned(),
+        status: 503,
+    };
+    world.inject("ListContexts", 1, refused);
+    let down = probe(&[asks[0], asks[1], &good]).await.unwrap();
+    assert!(
+        stderr(&down)[0].contains("could not list a context"),
+        "{down:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
