@@ -88,6 +88,12 @@ files. A whole folder is mounted, never a single file: only folders are updated 
 {{- with $secrets.agbClient.name }}
 - { folder: agb-client, secret: {{ . }}, keys: [tls.crt, tls.key], settings: { agb: { client_certificate_file: /run/secrets/agb-client/tls.crt, client_key_file: /run/secrets/agb-client/tls.key } } }
 {{- end }}
+{{- with $secrets.otlpHeaders }}{{ if .name }}
+- { folder: otlp-headers, secret: {{ .name }}, keys: [{{ .key }}], settings: { telemetry: { otlp: { headers_file: /run/secrets/otlp-headers/{{ .key }} } } } }
+{{- end }}{{ end }}
+{{- with $secrets.otlpCa }}{{ if .name }}
+- { folder: otlp-ca, secret: {{ .name }}, keys: [{{ .key }}], settings: { telemetry: { otlp: { ca_file: /run/secrets/otlp-ca/{{ .key }} } } } }
+{{- end }}{{ end }}
 {{- end }}
 {{- define "agb-gateway.volumes" -}}
 - name: config
