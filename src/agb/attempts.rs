@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attempt::Nth;
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use crate::resilience::{Breaker, Deadline, RetryPolicy, Throttle};
+use crate::resilience::{Breaker, BreakerState, Deadline, RetryPolicy, Throttle};
 
 /// How calls of AGB are repeated.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,17 @@ pub struct RetrySettings {
 /// The share of a token that a success gives back: one call in ten may be a repetition.
 const TOKEN_RATIO: f64 = 0.1;
 
+/// Whether a server is asked, and repeatedly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// Whether calls are let through.
+    pub breaker: BreakerState,
+    /// How many calls in a row have found no answer.
+    pub failures: u32,
+    /// How many tokens for repetitions are left, and how many there are at most.
+    pub retry_tokens: (f64, f64),
+}
+
 /// What all calls of one AGB share.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -44,6 +55,15 @@ impl Attempts {
                 settings.breaker_pause,
                 settings.breaker_longest_pause,
             ),
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let (breaker, failures) = self.breaker.state();
+        Health {
+            breaker,
+            failures,
+            retry_tokens: self.throttle.tokens(),
         }
     }
 

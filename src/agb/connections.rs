@@ -10,10 +10,10 @@ use opentelemetry::KeyValue;
 use reqwest::{Certificate, Identity, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::attempts::{Attempts, RetrySettings};
+use super::attempts::{Attempts, Health, RetrySettings};
 use super::client::causes;
 use super::endpoint::Endpoint;
-use super::gate::{Gate, GateSettings};
+use super::gate::{Gate, GateSettings, GateUsage};
 use crate::secret::Reloaded;
 use crate::telemetry::Telemetry;
 
@@ -175,6 +175,26 @@ impl Connections {
             storage_attempts: Attempts::new(&config.retry),
             config,
         }
+    }
+
+    /// Where AGB is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.config.endpoint
+    }
+
+    /// How much calls take at this moment.
+    pub fn usage(&self) -> GateUsage {
+        self.gate.usage()
+    }
+
+    /// Whether AGB is asked.
+    pub fn agb_health(&self) -> Health {
+        self.attempts.health()
+    }
+
+    /// Whether the storage behind presigned URLs is asked.
+    pub fn storage_health(&self) -> Health {
+        self.storage_attempts.health()
     }
 
     /// For AGB, with an account's key in each request, and without one for sessions' own links and the storage behind presigned

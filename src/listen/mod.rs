@@ -22,6 +22,7 @@ use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use connection::Connection;
 pub use frames::FrameGuard;
+pub use places::Occupancy;
 use places::Places;
 pub use tls::{ClientCertificates, Tls, TlsFiles};
 
@@ -60,12 +61,23 @@ pub struct Listener {
     tcp: TcpListener,
     tls: Option<Reloaded<Tls>>,
     settings: ConnectionSettings,
+    places: Places,
 }
 
 impl Listener {
     /// Connections of `tcp`, in TLS where there is `tls`.
     pub fn new(tcp: TcpListener, tls: Option<Reloaded<Tls>>, settings: ConnectionSettings) -> Self {
-        Self { tcp, tls, settings }
+        Self {
+            places: Places::new(&settings),
+            tcp,
+            tls,
+            settings,
+        }
+    }
+
+    /// How many connections there are, also while it serves.
+    pub fn occupancy(&self) -> Occupancy {
+        self.places.occupancy()
     }
 
     /// Serves until the drain begins and all connections have ended.
@@ -78,7 +90,6 @@ impl Listener {
         S::Future: Send,
     {
         let connections = TaskTracker::new();
-        let places = Places::new(&self.settings);
         loop {
             let accepted = tokio::select! {
                 () = drain.begun() => break,
@@ -92,7 +103,7 @@ impl Listener {
                     continue;
                 }
             };
-            match places.take(address.ip()) {
+            match self.places.take(address.ip()) {
                 Ok(place) => {
                     let connection = Connection {
                         tls: self.tls.as_ref().map(Reloaded::current),
