@@ -7,6 +7,7 @@ use std::time::Duration;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -15,7 +16,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::canary;
-use crate::support::{CODE_IMAGE, KEY, World, connect, reason, seconds, within};
+use crate::support::{CODE_IMAGE, KEY, World, connect, patience, reason, seconds, within};
 
 /// The program, with nothing in its environment that could reach its configuration.
 fn program(arguments: &[&str]) -> Command {
@@ -66,24 +67,10 @@ pub(crate) fn serve_with(
     world: &World,
     settings: &[(&str, &str)],
 ) -> (Running, std::net::SocketAddr) {
-    let mut child = program(&["serve"])
-        .envs(settings.iter().copied())
-        .env("AGB_API_KEY", KEY)
-        .env("AGB_ENDPOINT", world.emulator.url())
-        .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
-        .env("AGB_GATEWAY_LOG__FILTER", "trace")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let logs = BufReader::new(child.stderr.take().unwrap());
-    let running = Running(child);
-    let mut lines = logs
-        .lines()
-        .inspect(|line| canary::look_at(line.as_ref().unwrap()));
+    let (running, mut lines) = spawn(world, settings);
     let address = lines
         .by_ref()
-        .find_map(|line| {
-            let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        .find_map(|event| {
             (event["message"] == "serving").then(|| event["address"].as_str().unwrap().parse())
         })
         .expect("a line that tells the address")
@@ -91,6 +78,58 @@ pub(crate) fn serve_with(
     // Somebody has to go on reading, or the program would block at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     (running, address)
+}
+
+/// The same, and what it logs.
+pub(crate) fn serve_with_lines(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (Running, UnboundedReceiver<serde_json::Value>) {
+    let (running, lines) = spawn(world, settings);
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
+    (running, receiver)
+}
+
+/// The lines up to the first one that is looked for.
+pub(crate) async fn lines_until(
+    lines: &mut UnboundedReceiver<serde_json::Value>,
+    is_it: impl Fn(&serde_json::Value) -> bool,
+) -> Vec<serde_json::Value> {
+    let mut told = Vec::new();
+    while !told.last().is_some_and(&is_it) {
+        let next = tokio::time::timeout(patience().remaining(), lines.recv()).await;
+        let Ok(Some(line)) = next else {
+            panic!("no such line: {told:#?}");
+        };
+        told.push(line);
+    }
+    told
+}
+
+fn spawn(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (
+    Running,
+    impl Iterator<Item = serde_json::Value> + Send + use<>,
+) {
+    let mut child = program(&["serve"])
+        .env("AGB_API_KEY", KEY)
+        .env("AGB_ENDPOINT", world.emulator.url())
+        .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
+        .env("AGB_GATEWAY_LOG__FILTER", "trace")
+        .envs(settings.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let logs = BufReader::new(child.stderr.take().unwrap());
+    let lines = logs.lines().map(|line| {
+        let line = line.unwrap();
+        canary::look_at(&line);
+        serde_json::from_str(&line).unwrap()
+    });
+    (Running(child), lines)
 }
 
 /// A call that has begun at the gateway, and ends when there is a file `/tmp/end` in the session.
