@@ -354,6 +354,7 @@ async fn what_is_logged_changes_while_the_gateway_runs_and_comes_back() {
     let mut admin = AdminServiceClient::new(connect(address(told.last().unwrap())).await);
     let told = lines_until(&mut lines, |event| event["message"] == "serving").await;
     let gateway = address(told.last().unwrap());
+    let session = world.create_session(CODE_IMAGE, vec![]).await;
     let is_debug = |event: &serde_json::Value| event["level"] == "DEBUG";
     let set = |filter: &str, seconds: i64| {
         within(pb::SetLogFilterRequest {
@@ -369,7 +370,7 @@ async fn what_is_logged_changes_while_the_gateway_runs_and_comes_back() {
     let wrong = admin.set_log_filter(set("agb_gateway=loud", 0)).await;
     assert_eq!(wrong_fields(&wrong.unwrap_err()), ["filter"]);
 
-    let changed = admin.set_log_filter(set("info,agb_gateway=debug", 1)).await;
+    let changed = admin.set_log_filter(set("info,agb_gateway=debug", 2)).await;
     let changed = changed.unwrap().into_inner().log_filter.unwrap();
     assert_eq!(changed.configured, "info");
     assert!(changed.current.contains("agb_gateway=debug"), "{changed:?}");
@@ -379,7 +380,21 @@ async fn what_is_logged_changes_while_the_gateway_runs_and_comes_back() {
     let answered = told.iter().find(|event| event["message"] == "AGB answered");
     assert!(answered.is_some_and(is_debug), "{told:#?}");
 
-    // By itself, after a second. The line comes just before the filter is the other one, which whoever asks waits for.
+    // Also what happens on behalf of several calls, with where that was.
+    let target = v1::watch_sync_request::Target::SessionId(session.clone());
+    let request = v1::WatchSyncRequest {
+        target: Some(target),
+        heartbeat_interval: None,
+    };
+    let mut syncs = SyncServiceClient::new(connect(gateway).await);
+    let watched = syncs.watch_sync(within(request)).await.unwrap();
+    let told = lines_until(&mut lines, |event| event["operation"] == "GetContextInfo").await;
+    let scope = format!("sync_poller{{session_id={session:?}}}");
+    assert_eq!(told.last().unwrap()["scope"], *scope);
+    drop(watched);
+    lines_until(&mut lines, is_access).await;
+
+    // By itself, after its time. The line comes just before the filter is the other one, which whoever asks waits for.
     let back = |event: &serde_json::Value| {
         event["message"] == "the log filter changes" && event["to"] == "info"
     };
