@@ -96,6 +96,8 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines(settings.format))
+        // Fields of spans would have colours in them.
+        .with_ansi(false)
         .with_writer(writer);
     tracing_subscriber::registry()
         .with(filter)
