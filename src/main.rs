@@ -43,6 +43,9 @@ enum Command {
         /// Where the emulated AGB listens. Port 0: any free port.
         #[arg(long, default_value = "127.0.0.1:0")]
         emulator_listen: SocketAddr,
+        /// Where the admin service listens, on loopback. Without it, there is none.
+        #[arg(long)]
+        admin_listen: Option<SocketAddr>,
     },
     /// Check the configuration, and tell every problem in a line of its own.
     CheckConfig {
@@ -90,7 +93,8 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Dev {
             listen,
             emulator_listen,
-        } => dev::dev(listen, emulator_listen).await,
+            admin_listen,
+        } => dev::dev(listen, emulator_listen, admin_listen).await,
         Command::CheckConfig { config } => check_config(config.as_deref()),
         Command::NewToken { principal } => new_token(&principal),
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
@@ -101,8 +105,8 @@ async fn serve(file: Option<&Path>) -> Result<(), String> {
     let config = Config::load(file).map_err(|problems| in_lines(&problems))?;
     let stop = stop_signal()?;
     // The last lines are written when this is dropped.
-    let _logs = telemetry::start_logs(&config.log)?;
-    let gateway = Gateway::start(config)
+    let logs = telemetry::start_logs(&config.log)?;
+    let gateway = Gateway::start_with(config, Some(logs.filter.clone()))
         .await
         .map_err(|error| error.to_string())?;
     gateway

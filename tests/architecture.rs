@@ -54,6 +54,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("listen", &["secret", "resilience", "auth", "telemetry"]),
     (
+        "admin",
+        &[
+            "domain",
+            "resilience",
+            "agb",
+            "sync",
+            "listen",
+            "config",
+            "proto",
+            "status",
+            "service",
+            "telemetry",
+        ],
+    ),
+    (
         "layer",
         &[
             "domain",
@@ -95,6 +110,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "config",
             "telemetry",
+            "admin",
         ],
     ),
 ];
@@ -129,6 +145,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "layer",
             "listen",
             "telemetry",
+            "admin",
             "app",
             "healthcheck",
         ],
@@ -144,14 +161,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["listen"]),
     ("http_body_util", &["layer"]),
     ("prost", &["proto", "status"]),
-    ("prost_types", &["proto", "status", "service"]),
+    ("prost_types", &["proto", "status", "service", "admin"]),
     (
         "serde",
         &["agb", "auth", "sync", "service", "config", "telemetry"],
     ),
     (
         "serde_json",
-        &["agb", "auth", "sync", "service", "telemetry"],
+        &["agb", "auth", "sync", "service", "config", "telemetry"],
     ),
     (
         "secrecy",

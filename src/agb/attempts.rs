@@ -8,7 +8,7 @@ use opentelemetry::KeyValue;
 use super::attempt::Nth;
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use crate::resilience::{Breaker, Deadline, RetryPolicy, Throttle};
+use crate::resilience::{Breaker, BreakerState, Deadline, RetryPolicy, Throttle};
 use crate::telemetry::Telemetry;
 
 /// How calls of AGB are repeated.
@@ -28,6 +28,17 @@ pub struct RetrySettings {
 
 /// The share of a token that a success gives back: one call in ten may be a repetition.
 const TOKEN_RATIO: f64 = 0.1;
+
+/// Whether a server is asked, and repeatedly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// Whether calls are let through.
+    pub breaker: BreakerState,
+    /// How many calls in a row have found no answer.
+    pub failures: u32,
+    /// How many tokens for repetitions are left, and how many there are at most.
+    pub retry_tokens: (f64, f64),
+}
 
 /// What all calls of one AGB share.
 #[derive(Debug)]
@@ -58,14 +69,13 @@ impl Attempts {
         }
     }
 
-    /// Whether the breaker lets nothing through, or a probe at most.
-    pub(super) fn is_breaker_open(&self) -> bool {
-        self.breaker.is_open()
-    }
-
-    /// How many tokens the throttle has left.
-    pub(super) fn throttle_tokens(&self) -> f64 {
-        self.throttle.tokens()
+    pub(super) fn health(&self) -> Health {
+        let (breaker, failures) = self.breaker.state();
+        Health {
+            breaker,
+            failures,
+            retry_tokens: self.throttle.tokens(),
+        }
     }
 
     /// Makes an exchange with AGB, again and again where that may be done and helps.

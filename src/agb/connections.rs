@@ -10,10 +10,11 @@ use opentelemetry::KeyValue;
 use reqwest::{Certificate, Identity, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::attempts::{Attempts, RetrySettings};
+use super::attempts::{Attempts, Health, RetrySettings};
 use super::client::causes;
 use super::endpoint::Endpoint;
-use super::gate::{Gate, GateSettings};
+use super::gate::{Gate, GateSettings, GateUsage};
+use crate::resilience::BreakerState;
 use crate::secret::{Looking, Reloaded};
 use crate::telemetry::Telemetry;
 
@@ -190,8 +191,8 @@ impl Connections {
             let known = known.clone();
             move || known.upgrade().map(|known| read(&known))
         };
-        let active = |known: &Self| number(known.gate.active());
-        let queued = |known: &Self| number(known.gate.queued());
+        let active = |known: &Self| number(known.usage().requests.0);
+        let queued = |known: &Self| number(known.usage().queued.0);
         instruments.active_requests.watch([], read(active));
         instruments.queued_requests.watch([], read(queued));
         for (of, name) in [
@@ -203,13 +204,36 @@ impl Connections {
                 let known = known.clone();
                 move || known.upgrade().map(|known| read(of(&known)))
             };
-            let is_open = |attempts: &Attempts| f64::from(u8::from(attempts.is_breaker_open()));
-            let tokens = Attempts::throttle_tokens;
+            let is_open = |attempts: &Attempts| {
+                let is_closed = attempts.health().breaker == BreakerState::Closed;
+                f64::from(u8::from(!is_closed))
+            };
+            let tokens = |attempts: &Attempts| attempts.health().retry_tokens.0;
             instruments
                 .breaker_open
                 .watch(upstream.clone(), read(is_open));
             instruments.throttle_tokens.watch(upstream, read(tokens));
         }
+    }
+
+    /// Where AGB is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.config.endpoint
+    }
+
+    /// How much calls take at this moment.
+    pub fn usage(&self) -> GateUsage {
+        self.gate.usage()
+    }
+
+    /// Whether AGB is asked.
+    pub fn agb_health(&self) -> Health {
+        self.attempts.health()
+    }
+
+    /// Whether the storage behind presigned URLs is asked.
+    pub fn storage_health(&self) -> Health {
+        self.storage_attempts.health()
     }
 
     /// For AGB, with an account's key in each request, and without one for sessions' own links and the storage behind presigned

@@ -1,5 +1,6 @@
 //! The composition root: from a configuration to a running server, and its orderly end.
 
+mod operators;
 mod routes;
 mod tenants;
 
@@ -15,6 +16,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 
+use crate::admin::{AdminService, Sources};
 use crate::auth::Guard;
 use crate::config::Config;
 use crate::layer::{
@@ -25,7 +27,8 @@ use crate::listen::Listener;
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use crate::service::background::Background;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{LogFilter, Telemetry};
+use operators::Operators;
 use routes::{Router, common_routes};
 use tenants::Tenants;
 
@@ -78,11 +81,20 @@ pub struct Gateway {
     background: Background,
     telemetry: Telemetry,
     metrics_page: Option<(SocketAddr, AbortOnDropHandle<()>)>,
+    operators: Option<Operators>,
 }
 
 impl Gateway {
-    /// Starts everything, or nothing.
+    /// Starts everything, or nothing. Which events are logged cannot be changed.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, None).await
+    }
+
+    /// The same, with the filter of the log, which operators can change.
+    pub async fn start_with(
+        config: Config,
+        log_filter: Option<LogFilter>,
+    ) -> Result<Self, StartError> {
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
         let telemetry = Telemetry::start(&config.telemetry).map_err(StartError::Telemetry)?;
@@ -120,6 +132,21 @@ impl Gateway {
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
             .await;
+        let listener = Listener::new(listener, tls, config.server.connections, telemetry.clone());
+        let operators = match config.admin.listen {
+            None => None,
+            Some(address) => {
+                let service = AdminService::new(Sources {
+                    settings: config.settings,
+                    upstream: tenants.connections().clone(),
+                    tenants: Box::new(tenants.clone()),
+                    callers: listener.occupancy(),
+                    log_filter,
+                });
+                let connections = config.server.connections;
+                Some(Operators::serve(address, service, connections).await?)
+            }
+        };
         let router = Router {
             common: common_routes(health_service, config.server.max_message_bytes)?,
             tenants,
@@ -146,7 +173,6 @@ impl Gateway {
             // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
             .layer(AuthLayer(guard))
             .service(router);
-        let listener = Listener::new(listener, tls, config.server.connections, telemetry.clone());
         let serving = tokio::spawn(listener.serve(service, drain.clone()));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
         Ok(Self {
@@ -157,6 +183,7 @@ impl Gateway {
             background,
             telemetry,
             metrics_page,
+            operators,
         })
     }
 
@@ -174,6 +201,12 @@ impl Gateway {
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         let (address, _page) = self.metrics_page.as_ref()?;
         Some(*address)
+    }
+
+    /// Where operators ask, if they may.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        let operators = self.operators.as_ref()?;
+        Some(operators.address)
     }
 
     /// Serves until `stop` ends, then drains: readiness off, no new calls, running calls go on until the drain timeout.

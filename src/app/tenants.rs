@@ -11,6 +11,7 @@ use tonic::service::Routes;
 
 use super::StartError;
 use super::routes::tenant_routes;
+use crate::admin;
 use crate::agb::{Client, Connections, Tools};
 use crate::auth::TenantRef;
 use crate::config::Config;
@@ -32,13 +33,14 @@ pub(super) struct Tenants {
     named: Arc<HashMap<String, Tenant>>,
     /// By the fingerprints of their keys. Not swept: anybody can bring a key that AGB has never heard of, and would have AGB asked
     /// again and again.
-    own: Cache<[u8; 32], Routes>,
+    own: Cache<[u8; 32], (Routes, Syncs)>,
     parts: Arc<Parts>,
 }
 
 #[derive(Debug)]
 struct Tenant {
     routes: Routes,
+    syncs: Syncs,
     /// Ends with the tenant.
     _sweeping: Option<AbortOnDropHandle<()>>,
 }
@@ -87,14 +89,32 @@ impl Tenants {
                 let tenant = self.named.get(&**name)?;
                 Some(tenant.routes.clone())
             }
-            TenantRef::OwnKey { fingerprint, key } => Some(self.own.get_with(*fingerprint, || {
-                let account = Reloaded::fixed(Secrets::one(key.clone()));
-                let client = Client::of_caller(self.parts.connections.clone(), account.clone());
-                let name = hex(fingerprint);
-                let (routes, _creations) = self.parts.services(&name, client, account);
-                routes
-            })),
+            TenantRef::OwnKey { fingerprint, key } => {
+                let (routes, _syncs) = self.own.get_with(*fingerprint, || {
+                    let account = Reloaded::fixed(Secrets::one(key.clone()));
+                    let client = Client::of_caller(self.parts.connections.clone(), account.clone());
+                    let name = hex(fingerprint);
+                    let (routes, backend) = self.parts.services(&name, client, account);
+                    (routes, backend.syncs)
+                });
+                Some(routes)
+            }
         }
+    }
+
+    /// What all of them go over.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.parts.connections
+    }
+}
+
+impl admin::Tenants for Tenants {
+    fn syncs(&self) -> Vec<(String, Syncs)> {
+        let named = self.named.iter();
+        let named = named.map(|(name, tenant)| (name.clone(), tenant.syncs.clone()));
+        let own = self.own.iter();
+        let own = own.map(|(fingerprint, (_routes, syncs))| (hex(&fingerprint), syncs));
+        named.chain(own).collect()
     }
 }
 
@@ -124,10 +144,11 @@ struct Parts {
 
 impl Parts {
     fn tenant(&self, name: &str, client: Client, account: Reloaded<Secrets>) -> Tenant {
-        let (routes, creations) = self.services(name, client, account);
+        let (routes, backend) = self.services(name, client, account);
         Tenant {
             routes,
-            _sweeping: self.sweep(creations),
+            syncs: backend.syncs,
+            _sweeping: self.sweep(backend.creations),
         }
     }
 
@@ -136,7 +157,7 @@ impl Parts {
         name: &str,
         client: Client,
         account: Reloaded<Secrets>,
-    ) -> (Routes, Creations) {
+    ) -> (Routes, Backend) {
         let config = &self.config;
         let keyring = Keyring::new(self.signing_keys.clone().unwrap_or(account), name);
         let creations = Creations::new(
@@ -148,7 +169,7 @@ impl Parts {
             Told::new(&self.telemetry, name),
         );
         let backend = Backend {
-            creations: creations.clone(),
+            creations,
             tools: Tools::new(client.clone()),
             telemetry: self.telemetry.clone(),
             background: self.background.clone(),
@@ -168,7 +189,7 @@ impl Parts {
             client,
         };
         let routes = tenant_routes(&backend, config.server.max_message_bytes);
-        (routes, creations)
+        (routes, backend)
     }
 
     /// Sweeps for sessions that nobody has until the drain begins; not at all where the interval is zero.

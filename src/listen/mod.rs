@@ -24,6 +24,7 @@ use crate::secret::Reloaded;
 use crate::telemetry::Telemetry;
 use connection::Connection;
 pub use frames::FrameGuard;
+pub use places::Occupancy;
 use places::Places;
 pub use tls::{ClientCertificates, Tls, TlsFiles};
 
@@ -63,6 +64,7 @@ pub struct Listener {
     tls: Option<Reloaded<Tls>>,
     settings: ConnectionSettings,
     telemetry: Telemetry,
+    places: Places,
 }
 
 impl Listener {
@@ -74,11 +76,17 @@ impl Listener {
         telemetry: Telemetry,
     ) -> Self {
         Self {
+            places: Places::new(&settings),
             tcp,
             tls,
             settings,
             telemetry,
         }
+    }
+
+    /// How many connections there are, also while it serves.
+    pub fn occupancy(&self) -> Occupancy {
+        self.places.occupancy()
     }
 
     /// Serves until the drain begins and all connections have ended.
@@ -91,9 +99,9 @@ impl Listener {
         S::Future: Send,
     {
         let connections = TaskTracker::new();
-        let places = Places::new(&self.settings);
         let instruments = self.telemetry.instruments().clone();
-        let count = places.counter();
+        let occupancy = self.places.occupancy();
+        let count = move || u32::try_from(occupancy.now().0).ok().map(f64::from);
         instruments.connections.watch([], count);
         loop {
             let accepted = tokio::select! {
@@ -108,7 +116,7 @@ impl Listener {
                     continue;
                 }
             };
-            match places.take(address.ip()) {
+            match self.places.take(address.ip()) {
                 Ok(place) => {
                     let connection = Connection {
                         tls: self.tls.as_ref().map(Reloaded::current),

@@ -18,6 +18,21 @@ pub(super) struct Places {
     flood_pause: Duration,
 }
 
+/// How many places are taken.
+#[derive(Clone, Debug)]
+pub struct Occupancy {
+    taken: Arc<Mutex<Taken>>,
+    limit: usize,
+}
+
+impl Occupancy {
+    /// How many are taken at this moment, and how many there are.
+    pub fn now(&self) -> (usize, usize) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        (taken.all, self.limit)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
@@ -36,13 +51,11 @@ impl Places {
         }
     }
 
-    /// Tells how many are taken, for as long as there are places.
-    pub(super) fn counter(&self) -> impl Fn() -> Option<f64> + Send + Sync + 'static {
-        let taken = Arc::downgrade(&self.taken);
-        move || {
-            let taken = taken.upgrade()?;
-            let all = taken.lock().unwrap_or_else(PoisonError::into_inner).all;
-            u32::try_from(all).ok().map(f64::from)
+    /// How many are taken, from now on.
+    pub(super) fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            taken: self.taken.clone(),
+            limit: self.limit,
         }
     }
 
@@ -127,7 +140,10 @@ mod tests {
             places.take(address(3)).unwrap_err(),
             "server.max_connections"
         );
+        let occupancy = places.occupancy();
+        assert_eq!(occupancy.now(), (3, 3));
         drop(third);
+        assert_eq!(occupancy.now(), (2, 3));
         assert!(places.take(address(1)).is_err());
         drop(first);
         assert!(places.take(address(1)).is_ok());

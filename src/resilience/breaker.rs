@@ -30,6 +30,19 @@ struct Open {
     probing: bool,
 }
 
+/// Whether calls are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// They are.
+    Closed,
+    /// They are not, for so long.
+    Open(Duration),
+    /// The pause is over, and the next one is let through.
+    ProbeDue,
+    /// One is under way, and no other is let through.
+    Probing,
+}
+
 /// A call that was let through. What is dropped without a word has taught nothing.
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -71,9 +84,19 @@ impl Breaker {
         })
     }
 
-    /// Whether it lets nothing through, or a probe at most.
-    pub fn is_open(&self) -> bool {
-        self.change(|state| state.open.is_some())
+    /// Whether calls are let through, and how many in a row have failed.
+    pub fn state(&self) -> (BreakerState, u32) {
+        self.change(|state| {
+            let breaker = match state.open {
+                None => BreakerState::Closed,
+                Some(open) if open.probing => BreakerState::Probing,
+                Some(open) => match open.until.saturating_duration_since(Instant::now()) {
+                    Duration::ZERO => BreakerState::ProbeDue,
+                    left => BreakerState::Open(left),
+                },
+            };
+            (breaker, state.failures)
+        })
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -163,6 +186,23 @@ mod tests {
         probe.succeeded();
         assert!(breaker.admit().is_ok());
         assert!(breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_how_it_stands() {
+        let breaker = breaker();
+        fail(&breaker, 2);
+        assert_eq!(breaker.state(), (BreakerState::Closed, 2));
+        fail(&breaker, 1);
+        advance(SECOND / 4).await;
+        let open = BreakerState::Open(SECOND * 3 / 4);
+        assert_eq!(breaker.state(), (open, 3));
+        advance(SECOND).await;
+        assert_eq!(breaker.state().0, BreakerState::ProbeDue);
+        let probe = breaker.admit().unwrap();
+        assert_eq!(breaker.state().0, BreakerState::Probing);
+        probe.succeeded();
+        assert_eq!(breaker.state(), (BreakerState::Closed, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,6 +36,7 @@ pub use scope::Owned;
 pub use session::SessionService;
 pub use sync::SyncService;
 pub use sync_policy::SyncPolicyService;
+pub(crate) use translate::{duration, timestamp, to_struct};
 
 /// What the services work with.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ use super::poller::{Common, End, Known};
 use super::report::Report;
 use super::rule::{Judgement, Verdict, judge};
 use super::sightings::Sightings;
+use super::waits::{Wait, WaitedTarget};
 use crate::agb;
 use crate::domain::SyncTask;
 use crate::telemetry::{LOOK_OUTCOME, Span};
@@ -217,6 +218,21 @@ impl Board {
         }
     }
 
+    /// Who waits for what; `None` when nobody does.
+    pub(super) fn wait(&mut self, session_id: &str, common: &Common) -> Option<Wait> {
+        let next_look = self.due(common);
+        let mut targets: Vec<_> = self.follows.iter().map(Follow::waited).collect();
+        targets.sort_by_key(|target| target.since);
+        Some(Wait {
+            session_id: session_id.to_owned(),
+            since: targets.first()?.since,
+            look_count: self.look_count,
+            failed_look_count: self.failures,
+            next_look,
+            targets,
+        })
+    }
+
     /// How many looks were made.
     pub(super) fn look_count(&self) -> u32 {
         self.look_count
@@ -240,6 +256,20 @@ impl Follow {
 
     fn has_ended(&self) -> bool {
         self.known.borrow().end.is_some()
+    }
+
+    fn waited(&self) -> WaitedTarget {
+        let known = self.known.borrow();
+        let tasks = &known.report.tasks;
+        let finished = tasks.iter().filter(|task| task.state().is_finished());
+        WaitedTarget {
+            target: self.target.clone(),
+            waiter_count: self.known.receiver_count(),
+            since: self.joined,
+            state: known.end.is_none().then_some(known.report.state),
+            task_count: tasks.len(),
+            finished_task_count: finished.count(),
+        }
     }
 
     fn due(&self, last_look: Option<Instant>, common: &Common) -> Instant {

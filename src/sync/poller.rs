@@ -21,6 +21,7 @@ use super::report::Report;
 use super::rule::Patience;
 use super::starts::Starts;
 use super::upstream::Upstream;
+use super::waits::Wait;
 use crate::agb;
 use crate::domain::SyncTask;
 use crate::resilience::{Budget, Deadline, Drain, Pace};
@@ -140,6 +141,19 @@ impl Pollers {
             span,
             telemetry: self.common.telemetry.clone(),
         }
+    }
+
+    /// Who waits for what.
+    pub(super) fn waits(&self) -> Vec<Wait> {
+        let pollers: Vec<_> = {
+            let sessions = lock(&self.sessions);
+            sessions.values().filter_map(Weak::upgrade).collect()
+        };
+        // Without the lock: the last holder of a poller takes it in its turn.
+        let waits = pollers
+            .iter()
+            .filter_map(|poller| lock(&poller.board).wait(&poller.session_id, &self.common));
+        waits.collect()
     }
 
     fn poller(&self, session_id: &str) -> Arc<Poller> {

@@ -19,6 +19,7 @@ use super::sightings::Sightings;
 use super::starts::{Memory, Starts};
 use super::token::{InvalidToken, TokenKeys};
 use super::upstream::{Start, Upstream};
+use super::waits::Wait;
 use super::watch::{Event, watch};
 use crate::agb::{self, operation};
 use crate::domain::{Direction, SyncTask};
@@ -143,6 +144,11 @@ impl Syncs {
         deadline: Deadline,
     ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static + use<> {
         watch(self.pollers.join(target), heartbeat, deadline)
+    }
+
+    /// Who waits for what at this moment, in no order.
+    pub fn waits(&self) -> Vec<Wait> {
+        self.pollers.waits()
     }
 
     /// Looks once, and once more after the settling time where only that can tell that no more tasks come.

@@ -62,9 +62,20 @@ impl LogFilter {
     /// Changes it. The error says what is wrong with the text.
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        tracing::warn!(from = self.current(), to = %filter, "the log filter changes");
         self.handle
             .reload(filter)
             .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+impl LogFilter {
+    /// A filter of nothing, which can be changed while the layer is there.
+    pub(crate) fn sample(filter: &str) -> (Self, reload::Layer<EnvFilter, Registry>) {
+        let (layer, handle) = reload::Layer::new(EnvFilter::new(filter));
+        let configured = filter.into();
+        (Self { configured, handle }, layer)
     }
 }
 
@@ -87,6 +98,8 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines(settings.format))
+        // Fields of spans would have colours in them.
+        .with_ansi(false)
         .with_writer(writer);
     tracing_subscriber::registry()
         .with(filter)

@@ -10,6 +10,7 @@ use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
 use figment::Figment;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -18,7 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::canary;
-use crate::support::{CODE_IMAGE, KEY, World, connect, reason, seconds, within};
+use crate::support::{CODE_IMAGE, KEY, World, connect, patience, reason, seconds, within};
 
 /// The program, with nothing in its environment that could reach its configuration.
 fn program(arguments: &[&str]) -> Command {
@@ -91,25 +92,11 @@ pub(crate) struct Serving {
 
 /// The same, also telling where the metrics are.
 pub(crate) fn serve_observed(world: &World, settings: &[(&str, &str)]) -> (Running, Serving) {
-    let mut child = program(&["serve"])
-        .envs(settings.iter().copied())
-        .env("AGB_API_KEY", KEY)
-        .env("AGB_ENDPOINT", world.emulator.url())
-        .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
-        .env("AGB_GATEWAY_LOG__FILTER", "trace")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let logs = BufReader::new(child.stderr.take().unwrap());
-    let running = Running(child);
-    let mut lines = logs
-        .lines()
-        .inspect(|line| canary::look_at(line.as_ref().unwrap()));
+    let (running, mut lines) = spawn(world, settings);
     let mut metrics = None;
     let address = lines
         .by_ref()
-        .find_map(|line| {
-            let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        .find_map(|event| {
             let address = || event["address"].as_str().unwrap().parse().unwrap();
             if event["message"] == "serving metrics" {
                 metrics = Some(address());
@@ -120,6 +107,58 @@ pub(crate) fn serve_observed(world: &World, settings: &[(&str, &str)]) -> (Runni
     // Somebody has to go on reading, or the program would block at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     (running, Serving { address, metrics })
+}
+
+/// The same, and what it logs.
+pub(crate) fn serve_with_lines(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (Running, UnboundedReceiver<serde_json::Value>) {
+    let (running, lines) = spawn(world, settings);
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
+    (running, receiver)
+}
+
+/// The lines up to the first one that is looked for.
+pub(crate) async fn lines_until(
+    lines: &mut UnboundedReceiver<serde_json::Value>,
+    is_it: impl Fn(&serde_json::Value) -> bool,
+) -> Vec<serde_json::Value> {
+    let mut told = Vec::new();
+    while !told.last().is_some_and(&is_it) {
+        let next = tokio::time::timeout(patience().remaining(), lines.recv()).await;
+        let Ok(Some(line)) = next else {
+            panic!("no such line: {told:#?}");
+        };
+        told.push(line);
+    }
+    told
+}
+
+fn spawn(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (
+    Running,
+    impl Iterator<Item = serde_json::Value> + Send + use<>,
+) {
+    let mut child = program(&["serve"])
+        .env("AGB_API_KEY", KEY)
+        .env("AGB_ENDPOINT", world.emulator.url())
+        .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
+        .env("AGB_GATEWAY_LOG__FILTER", "trace")
+        .envs(settings.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let logs = BufReader::new(child.stderr.take().unwrap());
+    let lines = logs.lines().map(|line| {
+        let line = line.unwrap();
+        canary::look_at(&line);
+        serde_json::from_str(&line).unwrap()
+    });
+    (Running(child), lines)
 }
 
 /// A call that has begun at the gateway, and ends when there is a file `/tmp/end` in the session.

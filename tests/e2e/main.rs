@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
 mod abuse;
+mod admin;
 mod attacks;
 mod authentication;
 mod authorization;
