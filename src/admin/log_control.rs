@@ -39,7 +39,7 @@ pub(super) struct Change {
 }
 
 /// Reads a change. That the filter is one is found out when it is made.
-pub(super) fn change(request: pb::SetLogFilterRequest) -> Result<Change, Violations> {
+pub(super) fn change(request: &pb::SetLogFilterRequest) -> Result<Change, Violations> {
     let mut violations = Violations::default();
     let filter = request.filter.trim();
     if filter.len() > MAX_FILTER_BYTES {
@@ -78,7 +78,7 @@ impl LogControl {
     }
 
     /// Makes a change. One that cannot be made changes nothing, also not when the one before it ends.
-    pub(super) fn set(&self, change: Change) -> Result<pb::LogFilter, Violations> {
+    pub(super) fn set(&self, change: &Change) -> Result<pb::LogFilter, Violations> {
         let mut term = lock(&self.term);
         let filter = match change.filter.as_str() {
             "" => self.filter.configured(),
@@ -149,9 +149,9 @@ mod tests {
     async fn the_configured_filter_comes_back_when_the_time_of_the_last_change_is_over() {
         let (filter, _layer) = LogFilter::sample("info");
         let control = LogControl::new(filter);
-        control.set(to("debug", 10)).unwrap();
+        control.set(&to("debug", 10)).unwrap();
         sleep(Duration::from_secs(9)).await;
-        control.set(to("warn", 10)).unwrap();
+        control.set(&to("warn", 10)).unwrap();
         sleep(Duration::from_secs(9)).await;
         let now = control.now();
         assert_eq!(
@@ -168,11 +168,11 @@ mod tests {
     async fn a_change_without_an_end_stays_and_an_empty_filter_ends_it() {
         let (filter, _layer) = LogFilter::sample("info");
         let control = LogControl::new(filter);
-        control.set(to("debug", 10)).unwrap();
-        control.set(to("warn", 0)).unwrap();
+        control.set(&to("debug", 10)).unwrap();
+        control.set(&to("warn", 0)).unwrap();
         sleep(Duration::from_secs(100)).await;
         assert_eq!(control.now().current, "warn");
-        let restored = control.set(to("", 0)).unwrap();
+        let restored = control.set(&to("", 0)).unwrap();
         assert_eq!(restored.current, "info");
     }
 
@@ -180,8 +180,8 @@ mod tests {
     async fn what_is_no_filter_changes_neither_the_filter_nor_its_end() {
         let (filter, _layer) = LogFilter::sample("info");
         let control = LogControl::new(filter);
-        control.set(to("debug", 10)).unwrap();
-        assert!(control.set(to("agb_gateway=loud", 0)).is_err());
+        control.set(&to("debug", 10)).unwrap();
+        assert!(control.set(&to("agb_gateway=loud", 0)).is_err());
         assert_eq!(control.now().current, "debug");
         sleep(Duration::from_secs(11)).await;
         assert_eq!(control.now().current, "info");
@@ -194,7 +194,7 @@ mod tests {
             duration: seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 }),
         };
         let fields = |request| {
-            let violations = change(request).unwrap_err();
+            let violations = change(&request).unwrap_err();
             let fields = violations.iter().map(|violation| violation.field.clone());
             fields.collect::<Vec<_>>()
         };
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(fields(request("info", Some(86_401))), ["duration"]);
         let long = "a".repeat(MAX_FILTER_BYTES + 1);
         assert_eq!(fields(request(&long, Some(-1))), ["filter", "duration"]);
-        let good = change(request(" debug ", Some(60))).unwrap();
+        let good = change(&request(" debug ", Some(60))).unwrap();
         assert_eq!(good, to("debug", 60));
     }
 }

@@ -148,8 +148,8 @@ impl server::AdminService for AdminService {
         request: Request<pb::SetLogFilterRequest>,
     ) -> Result<Response<pb::SetLogFilterResponse>, Status> {
         let control = self.log_control()?;
-        let change = log_control::change(request.into_inner()).map_err(Failure::from)?;
-        let log_filter = control.set(change).map_err(Failure::from)?;
+        let change = log_control::change(request.get_ref()).map_err(Failure::from)?;
+        let log_filter = control.set(&change).map_err(Failure::from)?;
         Ok(Response::new(pb::SetLogFilterResponse {
             log_filter: Some(log_filter),
         }))
