@@ -97,6 +97,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic_health", &["app", "main"]),
     ("tonic_reflection", &["app"]),
     ("tower", &["layer", "listen", "app"]),
+    ("tower_http", &["layer"]),
+    ("tonic_web", &["layer"]),
     ("hyper", &["listen"]),
     ("h2", &["listen"]),
     ("hyper_util", &["listen"]),

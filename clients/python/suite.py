@@ -206,7 +206,9 @@ def no_blind_retries(_):
 
 def keepalive(case):
     options = {"grpc.keepalive_time_ms": case["interval_ms"], "grpc.keepalive_timeout_ms": case["timeout_ms"]}
-    # Without this, the channel would carry on with pings only as long as data flows.
+    # How long a ping is waited for has a name of its own in the core, whose default is a minute.
+    options["grpc.http2.ping_timeout_ms"] = case["timeout_ms"]
+    # Otherwise two pings are all that goes out while no data does.
     options["grpc.http2.max_pings_without_data"] = 0
     with a_session() as session_id, connect(PROXY, options=options) as channel:
         stub = syncs_grpc.SyncServiceStub(channel)

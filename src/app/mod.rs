@@ -17,8 +17,8 @@ use tower::ServiceBuilder;
 use crate::auth::Guard;
 use crate::config::Config;
 use crate::layer::{
-    AdmissionLayer, AuthLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits,
-    ExplainLayer,
+    AdmissionLayer, AuthLayer, BrokenOffLayer, CompressionInterceptor, CutOffLayer,
+    DeadlineInterceptor, DeadlineLimits, ExplainLayer, web_layers,
 };
 use crate::listen::Listener;
 use crate::resilience::Drain;
@@ -104,7 +104,9 @@ impl Gateway {
             attempts: config.agb.client.retry.policy.max_attempts(),
         };
         let service = ServiceBuilder::new()
-            // Outermost, so that it sees every answer: also those to requests that nothing below has seen.
+            // Around everything: what is below sees calls of pages as calls like any other.
+            .option_layer(web_layers(&config.server.grpc_web_origins))
+            // Outermost of gRPC, so that it sees every answer: also those to requests that nothing below has seen.
             .layer(ExplainLayer)
             // Before anything costs time or memory.
             .layer(AdmissionLayer::new(config.server.max_concurrent_calls))
@@ -114,6 +116,8 @@ impl Gateway {
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
+            // Before any service decides how it answers.
+            .layer(InterceptorLayer::new(CompressionInterceptor))
             // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
             .layer(AuthLayer(guard))
             .service(router);
