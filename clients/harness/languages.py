@@ -33,10 +33,10 @@ LANGUAGES = {
         [CLIENTS / "go/bin/read_mapped"],
     ),
     "node": Language(
-        ["node", CLIENTS / "node/build/suite.js"],
-        ["node", CLIENTS / "node/build/cross_environment.js"],
+        ["node", CLIENTS / "node/out/suite.js"],
+        ["node", CLIENTS / "node/out/cross_environment.js"],
         CLIENTS / "node/src/cross_environment.ts",
-        ["node", CLIENTS / "node/build/watch.js"],
+        ["node", CLIENTS / "node/out/watch.js"],
     ),
     "java": Language(
         [*JAVA, "agb.clients.Suite"],

@@ -196,12 +196,12 @@ def retries(case):
 
 def no_blind_retries(_):
     with a_session() as session_id:
-        before = control("GET", "/count?operation=SessionLink")["count"]
-        control("POST", "/faults", {"operation": "SessionLink", "times": 1, "action": "closeAfterWork"})
+        before = control("GET", "/count?operation=callTool")["count"]
+        control("POST", "/faults", {"operation": "callTool", "times": 1, "action": "closeAfterWork"})
         request = sessions_pb.ExecuteCommandRequest(session_id=session_id, command="true")
         error = refused(grpc.StatusCode.UNKNOWN, lambda: SESSIONS.ExecuteCommand(request, **SECONDS))
         assert details(error)["ErrorInfo"].reason == "AGB_OUTCOME_UNKNOWN"
-        assert control("GET", "/count?operation=SessionLink")["count"] == before + 1
+        assert control("GET", "/count?operation=callTool")["count"] == before + 1
 
 
 def keepalive(case):

@@ -16,10 +16,11 @@ import (
 func main() {
 	conn := must(grpc.NewClient(append(os.Args, "127.0.0.1:50051")[1], grpc.WithTransportCredentials(insecure.NewCredentials())))
 	contexts, sessions, syncs := agbpb.NewContextServiceClient(conn), agbpb.NewSessionServiceClient(conn), agbpb.NewSyncServiceClient(conn)
-	ctx, name := context.Background(), &agbpb.Context{Name: "cross-platform-context"}
-	id := must(contexts.CreateContext(ctx, &agbpb.CreateContextRequest{Context: name})).Context.ContextId
+	ctx, named := context.Background(), &agbpb.CreateContextRequest{Context: &agbpb.Context{Name: "cross-platform-context"}}
+	id := must(contexts.CreateContext(ctx, named)).Context.ContextId
 	mount := []*agbpb.ContextSync{{ContextId: id, Path: "/tmp/mapping"}}
-	browser := must(sessions.CreateSession(ctx, &agbpb.CreateSessionRequest{ImageId: "agb-browser-use-1", ContextSyncs: mount})).Session.SessionId
+	first := &agbpb.CreateSessionRequest{ImageId: "agb-browser-use-1", ContextSyncs: mount}
+	browser := must(sessions.CreateSession(ctx, first)).Session.SessionId
 	write := "echo 'This file was created in the first session' > /tmp/mapping/test-file.txt"
 	must(sessions.ExecuteCommand(ctx, &agbpb.ExecuteCommandRequest{SessionId: browser, Command: write}))
 	must(syncs.SyncContexts(ctx, &agbpb.SyncContextsRequest{SessionId: browser}))
@@ -27,7 +28,8 @@ func main() {
 	must(sessions.DeleteSession(ctx, &agbpb.DeleteSessionRequest{SessionId: browser}))
 	policy := &agbpb.SyncPolicy{MappingPolicy: &agbpb.MappingPolicy{Path: "/tmp/mapping"}}
 	mount = []*agbpb.ContextSync{{ContextId: id, Path: "/home/data", Policy: policy}}
-	code := must(sessions.CreateSession(ctx, &agbpb.CreateSessionRequest{ImageId: "agb-code-space-1", ContextSyncs: mount})).Session.SessionId
+	second := &agbpb.CreateSessionRequest{ImageId: "agb-code-space-1", ContextSyncs: mount}
+	code := must(sessions.CreateSession(ctx, second)).Session.SessionId
 	read := &agbpb.ExecuteCommandRequest{SessionId: code, Command: "cat /home/data/test-file.txt"}
 	fmt.Print(must(sessions.ExecuteCommand(ctx, read)).Stdout)
 	must(sessions.DeleteSession(ctx, &agbpb.DeleteSessionRequest{SessionId: code}))

@@ -214,12 +214,12 @@ func retries(c contractCase) {
 
 func noBlindRetries(contractCase) {
 	withSession(func(id string) {
-		before := count("SessionLink")
-		control("POST", "/faults", map[string]any{"operation": "SessionLink", "times": 1, "action": "closeAfterWork"})
+		before := count("callTool")
+		control("POST", "/faults", map[string]any{"operation": "callTool", "times": 1, "action": "closeAfterWork"})
 		_, err := sessions.ExecuteCommand(minute(), &agbpb.ExecuteCommandRequest{SessionId: id, Command: "true"})
 		refused(codes.Unknown, err)
 		check(detail[*errdetails.ErrorInfo](err).Reason == "AGB_OUTCOME_UNKNOWN", "%v", err)
-		asked := count("SessionLink") - before
+		asked := count("callTool") - before
 		check(asked == 1, "AGB was asked %d times", asked)
 	})
 }
