@@ -7,7 +7,7 @@ import dev
 from languages import LANGUAGES
 
 MOST_LINES = 10
-LONGEST_LINE = 140
+LONGEST_LINE = 150
 # What stands before what is done in a language, and what only closes it, is not a newcomer's own.
 NOT_OWN = re.compile(r"""
     ^\s*($ | // | \# | /\*\* | \* | "{3} | package\b | import\b | from\b | use\b | mod\b
