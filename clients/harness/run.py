@@ -24,7 +24,7 @@ from languages import LANGUAGES
 from world import World
 
 CLIENTS = Path(__file__).resolve().parent.parent
-SUITE_TIMEOUT = 240
+SUITE_TIMEOUT = 120
 
 
 def main():
