@@ -39,3 +39,4 @@ mod tenants;
 mod tls;
 mod tools;
 mod transfers;
+mod web;
