@@ -8,7 +8,7 @@ from process import Process, address_of
 class Gateway:
     """One replica: TLS, tokens, and no repetitions of its own, so that those of clients can be counted."""
 
-    def __init__(self, program: Path, name: str, work: Path, endpoint: str, tls, token_file: Path):
+    def __init__(self, program: Path, name: str, work: Path, endpoint: str, tls, token_file: Path, more: str = ""):
         self._program, self._log = program, work / f"gateway-{name}.log"
         self._config = work / f"gateway-{name}.toml"
         self._settings = f"""
@@ -32,6 +32,9 @@ sweep_interval = "0s"
 [sync_policies.replica]
 description = "{name}"
 """
+        if more:
+            # Further settings of section `server`.
+            self._settings = self._settings.replace("[server]", more, 1)
         self._process = None
         self.address = "127.0.0.1:0"
         self.start()
