@@ -289,7 +289,16 @@ mod tests {
     #[tokio::test]
     async fn a_body_ends_only_when_it_is_told_that_the_file_is_whole() {
         let data = || Piece::Data(Bytes::from_static(b"data"));
-        assert_eq!(body_of(vec![data(), Piece::End]).await.unwrap(), ["data"]);
+        let last = || Piece::Last(Bytes::from_static(b"last"));
+        assert_eq!(body_of(vec![last()]).await.unwrap(), ["last"]);
+        let body = body_of(vec![data(), last()]).await.unwrap();
+        assert_eq!(body, ["data", "last"]);
+        assert!(
+            body_of(vec![Piece::Last(Bytes::new())])
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert!(body_of(vec![data()]).await.is_err());
         assert!(body_of(vec![]).await.is_err());
     }
