@@ -68,9 +68,8 @@ fn unread(headers: &HeaderMap, method: String) -> Option<Unread> {
         // tonic has no words for a method that it does not know.
         Code::Unimplemented if words.is_empty() => Some(Unread::UnknownMethod(method)),
         Code::Unimplemented => Some(Unread::Compressed(words)),
-        Code::OutOfRange => Some(Unread::TooLong(words)),
-        // Only what grows beyond the limit when it is unpacked: the services' own have details.
-        Code::ResourceExhausted => Some(Unread::TooLong(words)),
+        // Of RESOURCE_EXHAUSTED, only what grows beyond the limit when it is unpacked: the services' own have details.
+        Code::OutOfRange | Code::ResourceExhausted => Some(Unread::TooLong(words)),
         Code::Internal => Some(Unread::Malformed(words)),
         _ => None,
     }
