@@ -154,6 +154,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic_health", &["proto", "app", "healthcheck"]),
     ("tonic_reflection", &["proto", "app"]),
     ("tower", &["layer", "listen", "app"]),
+    ("tower_http", &["layer"]),
+    ("tonic_web", &["layer"]),
     ("hyper", &["listen"]),
     ("h2", &["listen"]),
     ("hyper_util", &["listen"]),

@@ -143,13 +143,15 @@ fn the_admin_service_listens_on_loopback_unless_more_is_allowed_by_name() {
 
 #[test]
 fn every_example_of_the_documents_is_valid() {
-    let text = fs::read_to_string("docs/authentication.md").unwrap();
+    let text = ["docs/authentication.md", "docs/grpc-web.md"]
+        .map(|document| fs::read_to_string(document).unwrap())
+        .concat();
     let examples: Vec<_> = text
         .split("```toml\n")
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert!(examples.len() >= 6, "{}", examples.len());
+    assert!(examples.len() >= 7, "{}", examples.len());
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

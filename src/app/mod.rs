@@ -20,8 +20,8 @@ use crate::admin::{AdminService, Sources};
 use crate::auth::Guard;
 use crate::config::Config;
 use crate::layer::{
-    AdmissionLayer, AuthLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits,
-    ExplainLayer, ObserveLayer,
+    AdmissionLayer, AuthLayer, BrokenOffLayer, CompressionInterceptor, CutOffLayer,
+    DeadlineInterceptor, DeadlineLimits, ExplainLayer, ObserveLayer, web_layers,
 };
 use crate::listen::Listener;
 use crate::resilience::Drain;
@@ -158,7 +158,9 @@ impl Gateway {
             attempts: config.agb.client.retry.policy.max_attempts(),
         };
         let service = ServiceBuilder::new()
-            // Outermost: a call is what the caller sees of it.
+            // Around everything: what is below sees calls of pages as calls like any other.
+            .option_layer(web_layers(&config.server.grpc_web_origins))
+            // Outermost of gRPC: a call is what the caller sees of it.
             .layer(ObserveLayer(telemetry.clone()))
             // So that it sees every answer: also those to requests that nothing below has seen.
             .layer(ExplainLayer)
@@ -170,6 +172,8 @@ impl Gateway {
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
+            // Before any service decides how it answers.
+            .layer(InterceptorLayer::new(CompressionInterceptor))
             // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
             .layer(AuthLayer(guard))
             .service(router);

@@ -306,6 +306,29 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_as_browsers_write_them() {
+        let told = |origin: &str| {
+            let file = format!("[server]\ngrpc_web_origins = [{origin:?}]");
+            problems(&file, &[("AGB_API_KEY", "k")]).len()
+        };
+        for origin in [
+            "",
+            "*",
+            "https://*.example",
+            "https://tools.example/",
+            "https://Tools.example",
+            "https://user@tools.example",
+            "https://tools.example:443",
+            "tools.example",
+            "ftp://tools.example",
+        ] {
+            assert_eq!(told(origin), 1, "{origin}");
+        }
+        assert_eq!(told("https://tools.example"), 0);
+        assert_eq!(told("http://127.0.0.1:8080"), 0);
+    }
+
+    #[test]
     fn tokens_of_sessions_go_to_domains_that_have_names() {
         let told = |domain: &str| {
             let file = format!("[agb]\nsession_link_domains = [{domain:?}]");

@@ -43,3 +43,4 @@ mod tls;
 mod tools;
 mod tracing;
 mod transfers;
+mod web;
