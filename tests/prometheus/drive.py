@@ -69,10 +69,10 @@ def syncs(caller, emulator, session):
     caller.calls(*sync)
     emulator.fault("SyncContext", {"failSyncTask": {"message": "disk full"}})
     caller.fails("SYNC_FAILED", *sync)
-    emulator.fault("SyncContext", {"stallSyncTask": {}})
-    caller.fails("DeadlineExceeded", *sync, seconds=1)
     emulator.fault("SyncContext", {"hideNewTasks": {"looks": 0, "durationMs": 4000}})
     caller.fails("SYNC_NOT_OBSERVED", *sync)
+    emulator.fault("SyncContext", {"stallSyncTask": {}})
+    caller.fails("DeadlineExceeded", *sync, seconds=1)
 
 
 def creations(caller, emulator):

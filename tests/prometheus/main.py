@@ -185,7 +185,7 @@ def run(arguments, work, running):
     collector = socket.create_server(("127.0.0.1", 0))
     emulator = started(Emulator(arguments.emulator))
     tokens = configuration(work, emulator, collector.getsockname()[1])
-    key = {"AGB_API_KEY": "a key of the emulated account"}
+    key = {"AGB_API_KEY": "emulated-account"}
     settings = work.path / "gateway.toml"
     gateway = started(Gateway("the gateway", arguments.gateway, settings, key))
     victim = started(Gateway("the other gateway", arguments.gateway, settings, key | SHORT))
