@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+
 use super::attempt::Nth;
 use super::error::{Error, Kind};
 use super::operation::Operation;
 use crate::resilience::{Breaker, Deadline, RetryPolicy, Throttle};
+use crate::telemetry::Telemetry;
 
 /// How calls of AGB are repeated.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +35,19 @@ pub(super) struct Attempts {
     policy: RetryPolicy,
     throttle: Throttle,
     breaker: Breaker,
+    telemetry: Telemetry,
+    upstream: [KeyValue; 1],
 }
 
 impl Attempts {
-    pub(super) fn new(settings: &RetrySettings) -> Self {
+    pub(super) fn new(
+        settings: &RetrySettings,
+        upstream: &'static str,
+        telemetry: Telemetry,
+    ) -> Self {
         Self {
+            telemetry,
+            upstream: [KeyValue::new("agb_gateway.upstream", upstream)],
             policy: settings.policy,
             throttle: Throttle::new(settings.throttle_tokens, TOKEN_RATIO),
             breaker: Breaker::new(
@@ -45,6 +56,16 @@ impl Attempts {
                 settings.breaker_longest_pause,
             ),
         }
+    }
+
+    /// Whether the breaker lets nothing through, or a probe at most.
+    pub(super) fn is_breaker_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// How many tokens the throttle has left.
+    pub(super) fn throttle_tokens(&self) -> f64 {
+        self.throttle.tokens()
     }
 
     /// Makes an exchange with AGB, again and again where that may be done and helps.
@@ -87,7 +108,12 @@ impl Attempts {
         match &result {
             // Whether AGB would have answered is not known.
             Err(error) if error.is_deadline() || error.is_busy() => drop(permit),
-            Err(error) if error.is_outage() => permit.failed(),
+            Err(error) if error.is_outage() => {
+                if permit.failed() {
+                    let instruments = self.telemetry.instruments();
+                    instruments.breaker_opened.add(1, &self.upstream);
+                }
+            }
             Ok(_) | Err(_) => permit.succeeded(),
         }
         result
@@ -110,6 +136,11 @@ impl Attempts {
             .policy
             .pause(attempts, deadline.attempts(), hint, random)
             .filter(|pause| *pause < deadline.remaining());
-        pause.filter(|_| may_try && error.may_be_repeated())
+        let pause = pause.filter(|_| error.may_be_repeated());
+        if pause.is_some() && !may_try {
+            let instruments = self.telemetry.instruments();
+            instruments.throttle_refused.add(1, &self.upstream);
+        }
+        pause.filter(|_| may_try)
     }
 }

@@ -14,7 +14,7 @@ use super::attempts::{Attempts, RetrySettings};
 use super::client::causes;
 use super::endpoint::Endpoint;
 use super::gate::{Gate, GateSettings};
-use crate::secret::Reloaded;
+use crate::secret::{Looking, Reloaded};
 use crate::telemetry::Telemetry;
 
 /// How to reach AGB.
@@ -153,27 +153,62 @@ impl Connections {
         let http = if paths.is_empty() {
             Reloaded::fixed(config.http_client(&[])?)
         } else {
-            let interval = config.transport.reload_interval;
+            let looking = Looking {
+                interval: config.transport.reload_interval,
+                telemetry: telemetry.clone(),
+            };
             let config = config.clone();
             let make = move |contents: &[Vec<u8>]| config.http_client(contents);
-            Reloaded::watch("TLS towards AGB", paths, interval, make).await?
+            Reloaded::watch("TLS towards AGB", paths, looking, make).await?
         };
-        Ok(Arc::new(Self::new(config, http, telemetry)))
+        let connections = Arc::new(Self::new(config, http, telemetry));
+        Self::observe(&connections);
+        Ok(connections)
     }
 
     fn new(config: ClientConfig, http: Reloaded<reqwest::Client>, telemetry: Telemetry) -> Self {
         let host: Arc<str> = config.endpoint.host().into();
         Self {
-            telemetry,
+            telemetry: telemetry.clone(),
             server: vec![
                 KeyValue::new("server.address", host),
                 KeyValue::new("server.port", i64::from(config.endpoint.port())),
             ],
             http,
-            attempts: Attempts::new(&config.retry),
+            attempts: Attempts::new(&config.retry, "agb", telemetry.clone()),
             gate: Gate::new(&config.gate),
-            storage_attempts: Attempts::new(&config.retry),
+            storage_attempts: Attempts::new(&config.retry, "storage", telemetry),
             config,
+        }
+    }
+
+    /// Has the state of all this read by whoever looks at the metrics.
+    fn observe(connections: &Arc<Self>) {
+        let instruments = connections.telemetry.instruments();
+        let known = Arc::downgrade(connections);
+        let read = |read: fn(&Self) -> f64| {
+            let known = known.clone();
+            move || known.upgrade().map(|known| read(&known))
+        };
+        let active = |known: &Self| number(known.gate.active());
+        let queued = |known: &Self| number(known.gate.queued());
+        instruments.active_requests.watch([], read(active));
+        instruments.queued_requests.watch([], read(queued));
+        for (of, name) in [
+            ((|known| &known.attempts) as fn(&Self) -> &Attempts, "agb"),
+            (|known| &known.storage_attempts, "storage"),
+        ] {
+            let upstream = [KeyValue::new("agb_gateway.upstream", name)];
+            let read = |read: fn(&Attempts) -> f64| {
+                let known = known.clone();
+                move || known.upgrade().map(|known| read(of(&known)))
+            };
+            let is_open = |attempts: &Attempts| f64::from(u8::from(attempts.is_breaker_open()));
+            let tokens = Attempts::throttle_tokens;
+            instruments
+                .breaker_open
+                .watch(upstream.clone(), read(is_open));
+            instruments.throttle_tokens.watch(upstream, read(tokens));
         }
     }
 
@@ -182,6 +217,11 @@ impl Connections {
     pub(super) fn http(&self) -> Arc<reqwest::Client> {
         self.http.current()
     }
+}
+
+#[allow(clippy::cast_precision_loss)] // Of counts that are far below 2^53.
+fn number(count: usize) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

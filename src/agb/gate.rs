@@ -28,6 +28,7 @@ pub struct GateSettings {
 pub(super) struct Gate {
     requests: Semaphore,
     queue: Semaphore,
+    max_requests: usize,
     max_queued: usize,
     long_answers: Arc<Semaphore>,
 }
@@ -37,9 +38,20 @@ impl Gate {
         Self {
             requests: Semaphore::new(settings.max_requests),
             queue: Semaphore::new(settings.max_queued),
+            max_requests: settings.max_requests,
             max_queued: settings.max_queued,
             long_answers: Arc::new(Semaphore::new(settings.max_long_answers)),
         }
+    }
+
+    /// How many requests are under way.
+    pub(super) fn active(&self) -> usize {
+        self.max_requests - self.requests.available_permits()
+    }
+
+    /// How many wait for their turn.
+    pub(super) fn queued(&self) -> usize {
+        self.max_queued - self.queue.available_permits()
     }
 
     /// Ends when it is this request's turn: in the order of asking. With too many ahead of it, it is refused at once.

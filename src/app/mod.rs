@@ -86,15 +86,17 @@ impl Gateway {
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
         let telemetry = Telemetry::start(&config.telemetry).map_err(StartError::Telemetry)?;
-        let guard = Guard::start(&config.auth).await.map_err(StartError::Auth)?;
+        let guard = Guard::start(&config.auth, &telemetry)
+            .await
+            .map_err(StartError::Auth)?;
         let tenants = Tenants::start(config.clone(), &background, &drain, &telemetry).await?;
         let tls = match &config.server.tls {
             None => None,
             Some(files) => {
                 let (paths, files) = (files.paths(), files.clone());
-                let interval = config.secrets.reload_interval;
+                let looking = config.secrets.looking(&telemetry);
                 let make = move |contents: &[Vec<u8>]| files.make(contents);
-                let tls = Reloaded::watch("server.tls", paths, interval, make);
+                let tls = Reloaded::watch("server.tls", paths, looking, make);
                 Some(tls.await.map_err(StartError::Secret)?)
             }
         };
@@ -144,7 +146,7 @@ impl Gateway {
             // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
             .layer(AuthLayer(guard))
             .service(router);
-        let listener = Listener::new(listener, tls, config.server.connections);
+        let listener = Listener::new(listener, tls, config.server.connections, telemetry.clone());
         let serving = tokio::spawn(listener.serve(service, drain.clone()));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
         Ok(Self {

@@ -14,7 +14,7 @@ use super::routes::tenant_routes;
 use crate::agb::{Client, Connections, Tools};
 use crate::auth::TenantRef;
 use crate::config::Config;
-use crate::creation::{Clock, Creations, Keys, Sweeper};
+use crate::creation::{Clock, Creations, Keys, Sweeper, Told};
 use crate::domain::Preset;
 use crate::resilience::Drain;
 use crate::secret::{Keyring, Reloaded, Secrets};
@@ -52,7 +52,7 @@ impl Tenants {
         telemetry: &Telemetry,
     ) -> Result<Self, StartError> {
         let connections = Connections::start(config.agb.client.clone(), telemetry.clone());
-        let signing_keys = config.secrets.signing_keys().await;
+        let signing_keys = config.secrets.signing_keys(telemetry).await;
         let parts = Parts {
             connections: connections.await.map_err(StartError::Client)?,
             background: background.clone(),
@@ -62,10 +62,10 @@ impl Tenants {
             presets: Arc::new(config.presets.clone()),
             config,
         };
-        let interval = parts.config.secrets.reload_interval;
+        let looking = parts.config.secrets.looking(telemetry);
         let mut named = HashMap::new();
         for (name, key) in &parts.config.tenants {
-            let account = key.watch(name, interval).await;
+            let account = key.watch(name, looking.clone()).await;
             let account = account.map_err(StartError::Secret)?;
             let client = Client::new(parts.connections.clone(), account.clone());
             named.insert(name.clone(), parts.tenant(name, client, account));
@@ -145,10 +145,12 @@ impl Parts {
             config.session.settings,
             Clock::system(),
             self.background.tasks(),
+            Told::new(&self.telemetry, name),
         );
         let backend = Backend {
             creations: creations.clone(),
             tools: Tools::new(client.clone()),
+            telemetry: self.telemetry.clone(),
             background: self.background.clone(),
             syncs: Syncs::new(
                 Arc::new(client.clone()),

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Request, Response};
+use opentelemetry::KeyValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -20,6 +21,7 @@ use tower::Service;
 
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
+use crate::telemetry::Telemetry;
 use connection::Connection;
 pub use frames::FrameGuard;
 use places::Places;
@@ -60,12 +62,23 @@ pub struct Listener {
     tcp: TcpListener,
     tls: Option<Reloaded<Tls>>,
     settings: ConnectionSettings,
+    telemetry: Telemetry,
 }
 
 impl Listener {
     /// Connections of `tcp`, in TLS where there is `tls`.
-    pub fn new(tcp: TcpListener, tls: Option<Reloaded<Tls>>, settings: ConnectionSettings) -> Self {
-        Self { tcp, tls, settings }
+    pub fn new(
+        tcp: TcpListener,
+        tls: Option<Reloaded<Tls>>,
+        settings: ConnectionSettings,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            tcp,
+            tls,
+            settings,
+            telemetry,
+        }
     }
 
     /// Serves until the drain begins and all connections have ended.
@@ -79,6 +92,9 @@ impl Listener {
     {
         let connections = TaskTracker::new();
         let places = Places::new(&self.settings);
+        let instruments = self.telemetry.instruments().clone();
+        let count = places.counter();
+        instruments.connections.watch([], count);
         loop {
             let accepted = tokio::select! {
                 () = drain.begun() => break,
@@ -100,14 +116,18 @@ impl Listener {
                         service: service.clone(),
                         drain: drain.clone(),
                     };
+                    let floods = instruments.floods.clone();
                     connections.spawn(async move {
                         if connection.serve(prepared(stream), address).await {
+                            floods.add(1, &[]);
                             tracing::warn!(%address, "a connection that flooded was ended");
                             place.refuse_more();
                         }
                     });
                 }
                 Err(setting) => {
+                    let setting_attribute = KeyValue::new("agb_gateway.setting", setting);
+                    instruments.connections_refused.add(1, &[setting_attribute]);
                     tracing::warn!(%address, setting, "a connection too many was closed");
                 }
             }

@@ -36,6 +36,16 @@ impl Places {
         }
     }
 
+    /// Tells how many are taken, for as long as there are places.
+    pub(super) fn counter(&self) -> impl Fn() -> Option<f64> + Send + Sync + 'static {
+        let taken = Arc::downgrade(&self.taken);
+        move || {
+            let taken = taken.upgrade()?;
+            let all = taken.lock().unwrap_or_else(PoisonError::into_inner).all;
+            u32::try_from(all).ok().map(f64::from)
+        }
+    }
+
     /// Takes a place. The error is the setting that has none left.
     pub(super) fn take(&self, address: IpAddr) -> Result<Place, &'static str> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

@@ -71,6 +71,11 @@ impl Breaker {
         })
     }
 
+    /// Whether it lets nothing through, or a probe at most.
+    pub fn is_open(&self) -> bool {
+        self.change(|state| state.open.is_some())
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -83,17 +88,18 @@ impl Permit<'_> {
         self.breaker.change(|state| *state = State::default());
     }
 
-    /// The server could not be reached, or has not answered.
-    pub fn failed(mut self) {
+    /// The server could not be reached, or has not answered. Whether that has opened the breaker is returned.
+    pub fn failed(mut self) -> bool {
         let probe = std::mem::take(&mut self.probe);
         let breaker = self.breaker;
         breaker.change(|state| {
+            let was_open = state.open.is_some();
             state.failures = state.failures.saturating_add(1);
             let pause = match state.open {
                 Some(open) if probe => (open.pause * 2).min(breaker.longest_pause),
                 // Calls from before it opened.
-                Some(_) => return,
-                None if state.failures < breaker.failures_to_open => return,
+                Some(_) => return false,
+                None if state.failures < breaker.failures_to_open => return false,
                 None => breaker.pause,
             };
             state.open = Some(Open {
@@ -101,7 +107,8 @@ impl Permit<'_> {
                 pause,
                 probing: false,
             });
-        });
+            !was_open
+        })
     }
 }
 
@@ -130,7 +137,9 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, times: u32) {
-        (0..times).for_each(|_| breaker.admit().unwrap().failed());
+        for _ in 0..times {
+            breaker.admit().unwrap().failed();
+        }
     }
 
     #[tokio::test(start_paused = true)]

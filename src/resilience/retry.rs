@@ -67,6 +67,11 @@ impl Throttle {
         }
     }
 
+    /// How many are left.
+    pub fn tokens(&self) -> f64 {
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A call was answered.
     pub fn succeeded(&self) {
         self.change(self.ratio);

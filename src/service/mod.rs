@@ -26,6 +26,7 @@ use crate::domain::{Limits, Preset};
 use crate::resilience::{Deadline, Pace};
 use crate::status::Failure;
 use crate::sync::Syncs;
+use crate::telemetry::Telemetry;
 use background::Background;
 
 pub use context::ContextService;
@@ -61,6 +62,8 @@ pub struct Backend {
     pub owned: Owned,
     /// The presets of the configuration, by name.
     pub presets: Arc<BTreeMap<String, Preset>>,
+    /// Who hears of what happens.
+    pub telemetry: Telemetry,
 }
 
 /// The answers of a streaming RPC.

@@ -123,13 +123,12 @@ impl Syncs {
     pub async fn wait(&self, target: &Target, deadline: Deadline) -> Result<Report, Error> {
         let mut subscription = self.pollers.join(target);
         let end = subscription.end(deadline).await;
+        subscription.tell(&end);
         let report = subscription.known().report;
         let outcome = match end {
             End::Succeeded => return Ok(report),
             End::Ended(outcome) => outcome,
         };
-        let words = outcome.to_string();
-        subscription.span().fail(outcome.type_name(), words);
         Err(Error {
             outcome,
             report: Some(Box::new(report)),

@@ -3,7 +3,7 @@
 //! A thread of its own writes them. When it cannot keep up, since nobody reads, lines are dropped and counted; no call waits.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde::ser::{SerializeMap, Serializer as _};
@@ -27,15 +27,17 @@ const MAX_VALUE: usize = 2_048;
 pub struct Logs {
     /// Which events are logged.
     pub filter: LogFilter,
-    dropped: ErrorCounter,
     _writing: WorkerGuard,
 }
 
-impl Logs {
-    /// How many lines were dropped, for want of someone who reads them in time.
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
-    }
+/// A process has one log.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines were dropped, for want of someone who reads them in time.
+#[allow(clippy::cast_precision_loss)] // Beyond 2^53 lines.
+pub(super) fn dropped_lines() -> f64 {
+    let dropped = DROPPED.get().map(ErrorCounter::dropped_lines);
+    dropped.unwrap_or_default() as f64
 }
 
 /// Which events are logged; can be changed while the gateway runs.
@@ -91,12 +93,12 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
         .with(lines)
         .try_init()
         .map_err(|error| error.to_string())?;
+    let _ = DROPPED.set(dropped);
     Ok(Logs {
         filter: LogFilter {
             configured: settings.filter.as_str().into(),
             handle,
         },
-        dropped,
         _writing: writing,
     })
 }

@@ -23,6 +23,7 @@ mod idempotency;
 mod issuers;
 mod leaks;
 mod limits;
+mod metrics;
 mod overload;
 mod policies;
 mod protocol;

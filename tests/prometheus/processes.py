@@ -105,7 +105,7 @@ class Emulator(Program):
         return json.loads(fetch(f"{self.admin}/sessions"))["sessions"]
 
     def requests(self, operation):
-        return json.loads(fetch(f"{self.admin}/requests/counts")).get(operation, 0)
+        return json.loads(fetch(f"{self.admin}/requests/counts"))["counts"].get(operation, 0)
 
 
 class Gateway(Program):
