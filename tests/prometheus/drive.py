@@ -123,7 +123,8 @@ def outage(caller, emulator):
     for _ in range(8):
         caller.fails("AGB_", read)
     emulator.no_faults()
-    emulator.fault("ListContexts", "closeBeforeWork", times=1000)
+    # All operations, since the sweeper asks as well, and a breaker counts failures in a row.
+    emulator.fault("*", "closeBeforeWork", times=1000)
     for _ in range(20):
         caller.fails("AGB_", read)
     caller.gateway.until_counted("agb_gateway_agb_breaker_opened_total")
