@@ -136,7 +136,7 @@ fn read_connections(
 }
 
 fn read_origins(reader: &mut Reader<'_>) -> Option<Vec<HeaderValue>> {
-    let written: Vec<String> = reader.optional(ORIGINS).unwrap_or_default();
+    let written: Vec<String> = reader.or_default(ORIGINS, Vec::new());
     let origins: Vec<_> = written.iter().filter_map(|text| origin(text)).collect();
     if origins.len() == written.len() {
         return Some(origins);

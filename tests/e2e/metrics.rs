@@ -200,6 +200,17 @@ impl Told {
         held.await.unwrap().unwrap();
     }
 
+    /// A call that AGB answers only when it is asked again.
+    async fn call_again(&self) {
+        let busy = FaultAction::Refuse {
+            status: 503,
+            code: "Busy".to_owned(),
+            message: "no".to_owned(),
+        };
+        self.world.inject("ListContexts", 1, busy);
+        self.list_contexts().await.unwrap();
+    }
+
     /// An outage, with so few tokens that hardly anything is repeated.
     async fn suffer_an_outage(&self) {
         let operations = ["ListContexts", "ListSession"];
@@ -251,6 +262,7 @@ impl Told {
 async fn every_instrument_is_on_the_page_with_the_attributes_that_are_documented() {
     let told = Told::start().await;
     let session_id = told.create_and_sync().await;
+    told.call_again().await;
     told.call_too_often(session_id).await;
     let unknown = within(pb::ListSessionsRequest::default());
     told.sessions().list_sessions(unknown).await.unwrap_err();
