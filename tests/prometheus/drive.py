@@ -65,7 +65,8 @@ def scenario(caller):
 
 def syncs(caller, emulator, session):
     sync = ("SyncService/SyncContexts", {"session_id": session})
-    emulator.fault("GetContextInfo", UNAVAILABLE, times=3)
+    # The first look is that of the start, which is repeated.
+    emulator.fault("GetContextInfo", UNAVAILABLE, times=3, skip=1)
     caller.calls(*sync)
     emulator.fault("SyncContext", {"failSyncTask": {"message": "disk full"}})
     caller.fails("SYNC_FAILED", *sync)

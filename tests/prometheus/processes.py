@@ -94,9 +94,10 @@ class Emulator(Program):
         self.url = self.says(lambda line: line.partition("listening on ")[2])
         self.admin = self.says(lambda line: line.partition("admin API and page on ")[2])
 
-    def fault(self, operation, action, times=1):
-        """The next requests of an operation go wrong."""
-        fetch(f"{self.admin}/faults", {"operation": operation, "times": times, "action": action})
+    def fault(self, operation, action, times=1, skip=0):
+        """The next requests of an operation go wrong, after some that do not."""
+        fault = {"operation": operation, "times": times, "skip": skip, "action": action}
+        fetch(f"{self.admin}/faults", fault)
 
     def no_faults(self):
         fetch(f"{self.admin}/faults", method="DELETE")
