@@ -4,6 +4,7 @@ With `--write` the page gets what was printed. Ids, times, tokens, URLs and meas
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -22,7 +23,7 @@ DIFFERS = [
     (re.compile(r"(SdkCtx|session|trace|req|aig|p|file)-[0-9a-f-]{8,}"), r"\1-…"),
     (re.compile(r'"\d{4}-\d\d-\d\dT[\d:.]+Z"'), NOT_A_VALUE),
     (re.compile(
-        r'("(?:syncToken|nextPageToken|url|resourceUrl|traceId|requestId|fileId|authCode|ticket|connectionProperties|agbRequestId'
+        r'("(?:syncToken|nextPageToken|url|resourceUrl|traceId|trace_id|requestId|fileId|authCode|ticket|connectionProperties|agbRequestId'
         r"|appInstanceId|resourceId|appId|port|lookCount|executionTime|cpuCount|cpuUsedPercent|\w*Bytes|\w*Kilobytes\w*|text|sizeBytes)"
         r'": )("[^"]*(?:\\"[^"]*)*"|[\d.e+-]+)'
     ), rf"\1{NOT_A_VALUE}"),
@@ -99,9 +100,22 @@ def shortened(output):
     return re.sub(r'("(?:syncToken|url|resourceUrl|connectionProperties|authCode|ticket)": ")[^"]{24,}"', r'\1…"', output)
 
 
+def in_order(text):
+    """Tasks come by the ids of their contexts, which AGB makes up: here they come by their paths."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return text
+    status = answer.get("syncStatus", answer.get("status")) if isinstance(answer, dict) else None
+    if not isinstance(status, dict) or "tasks" not in status:
+        return text
+    status["tasks"].sort(key=lambda task: (task["path"], task["direction"]))
+    return json.dumps(answer, indent=2, ensure_ascii=False) + "\n"
+
+
 def masked(text):
     lines = []
-    for line in text.splitlines():
+    for line in in_order(text).splitlines():
         # Of these, grpcurl leaves out what happens to be nought.
         if re.search(r'"(?:cpuUsedPercent|\w*Kilobytes\w*)"', line):
             continue
