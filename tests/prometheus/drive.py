@@ -76,6 +76,11 @@ def syncs(caller, emulator, session):
     caller.fails("DeadlineExceeded", *sync, seconds=1)
 
 
+def clean_up(caller, session, context):
+    caller.calls("SessionService/DeleteSession", {"session_id": session})
+    caller.calls("ContextService/DeleteContext", {"context_id": context})
+
+
 def creations(caller, emulator):
     for _ in range(2):
         caller.creates_session(request_id="again")
@@ -141,8 +146,9 @@ def secrets(gateway, token_file):
     gateway.until_counted("agb_gateway_secret_reloads_total", 'outcome="changed"')
 
 
-def connections(gateway, allowed):
+def connections(caller, allowed):
     """More connections than one address may have, and one that floods with pings."""
+    gateway = caller.gateway
     host, port = gateway.address.split(":")
 
     def connect():
@@ -170,3 +176,5 @@ def connections(gateway, allowed):
         )
 
     until("the end of a flood", flood)
+    # The address gets no connection for a moment.
+    until("the end of the pause", lambda: caller.tries("ContextService/ListContexts")[0] is not None)

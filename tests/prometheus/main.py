@@ -12,7 +12,7 @@ import time
 
 import drive
 import queries
-from processes import Emulator, Gateway, Prometheus, Program
+from processes import Emulator, Gateway, Prometheus
 
 HERE = pathlib.Path(__file__).resolve().parent
 FILES = HERE.parent.parent / "helm/agb-gateway/files"
@@ -88,17 +88,20 @@ SHORT = {
 }
 
 
-def drives(work, tokens, emulator, gateway, victim):
+def drives(work, tokens, emulator, gateway, victim, rounds):
     caller = drive.Caller(gateway, tokens["ci"])
-    session, context = drive.scenario(caller)
-    drive.syncs(caller, emulator, session)
-    drive.creations(caller, emulator)
-    drive.left_behind(drive.Caller(victim, tokens["ci"]), emulator)
-    drive.callers(gateway, tokens)
-    drive.outage(caller, emulator)
-    drive.secrets(gateway, work.path / "tokens")
-    gateway.until_counted("agb_gateway_session_swept_total")
-    drive.connections(gateway, CONNECTIONS)
+    for number in range(rounds):
+        session, context = drive.scenario(caller)
+        drive.syncs(caller, emulator, session)
+        drive.clean_up(caller, session, context)
+        drive.creations(caller, emulator)
+        if number == 0:
+            drive.left_behind(drive.Caller(victim, tokens["ci"]), emulator)
+        drive.callers(gateway, tokens)
+        drive.outage(caller, emulator)
+        drive.secrets(gateway, work.path / "tokens")
+        gateway.until_counted("agb_gateway_session_swept_total")
+        drive.connections(caller, CONNECTIONS)
 
 
 def lint(page):
@@ -194,7 +197,7 @@ def run(arguments, work, running):
     prometheus = started(Prometheus(work.path, targets, FILES / "alerts.yaml"))
     for target in targets:
         prometheus.until_scraped(target, 2)
-    drives(work, tokens, emulator, gateway, victim)
+    drives(work, tokens, emulator, gateway, victim, arguments.rounds)
     # A rate needs two values, and a rule the one after.
     prometheus.until_scraped(gateway.metrics, 4)
     labels_of = Labels(prometheus)
@@ -217,6 +220,7 @@ def main():
     parser.add_argument("--gateway", required=True, help="its program")
     parser.add_argument("--emulator", required=True, help="its program")
     parser.add_argument("--answers", help="a file for the answers to the dashboard's queries")
+    parser.add_argument("--rounds", type=int, default=1, help="how often all of it happens")
     arguments = parser.parse_args()
     running = []
     with tempfile.TemporaryDirectory() as path:

@@ -30,7 +30,7 @@ def named(legend, labels):
     return text.removeprefix("agb.gateway.v1.") or "no error"
 
 
-def draw(axes, panel, answers, begin):
+def draw(axes, panel, answers, begin, seconds):
     unit = panel["fieldConfig"]["defaults"]["unit"]
     # Ports differ from run to run.
     series = [
@@ -44,6 +44,7 @@ def draw(axes, panel, answers, begin):
         axes.plot(*zip(*points), linewidth=1.1, label=label)
     axes.set_title(panel["title"], fontsize=7.5, loc="left")
     axes.set_ylim(bottom=0)
+    axes.set_xlim(0, seconds)
     axes.tick_params(labelsize=5.5, length=2)
     axes.yaxis.set_major_formatter(FuncFormatter(UNITS[unit]))
     axes.grid(linewidth=0.3, alpha=0.6)
@@ -66,7 +67,8 @@ def main():
     by_title = {}
     for answer in data["answers"]:
         by_title.setdefault(answer["title"], []).append(answer)
-    begin = min(at for answer in data["answers"] for one in answer["series"] for at, _ in one["values"])
+    times = [at for answer in data["answers"] for one in answer["series"] for at, _ in one["values"]]
+    begin, end = min(times), max(times)
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in data["panels"])
     figure = plt.figure(figsize=(13, height * ROW_HEIGHT))
     for panel in data["panels"]:
@@ -78,7 +80,7 @@ def main():
         left, width = place["x"] / COLUMNS + 0.035, place["w"] / COLUMNS - 0.045
         bottom = top - (place["h"] - 0.9) / height
         axes = figure.add_axes((left, bottom, width, (place["h"] - 2.4) / height))
-        draw(axes, panel, by_title[panel["title"]], begin)
+        draw(axes, panel, by_title[panel["title"]], begin, end - begin)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=85)
     # Few colours make a small file.
