@@ -11,6 +11,7 @@ use tonic_web::GrpcWebLayer;
 use tower::layer::util::Stack;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::observe::{AGB_REQUEST_ID, TRACE_ID};
 use crate::auth::KEY_HEADER;
 
 /// What the libraries of gRPC-Web send, beside credentials, and what traces need.
@@ -22,8 +23,14 @@ const REQUEST_HEADERS: [&str; 6] = [
     "tracestate",
     KEY_HEADER,
 ];
-/// Where a status is when an answer has no messages.
-const ANSWER_HEADERS: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+/// Where a status is when an answer has no messages, and what is told beside it.
+const ANSWER_HEADERS: [&str; 5] = [
+    "grpc-status",
+    "grpc-message",
+    "grpc-status-details-bin",
+    TRACE_ID,
+    AGB_REQUEST_ID,
+];
 /// How long a browser may remember that an origin may call.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
