@@ -6,7 +6,6 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response};
 use secrecy::ExposeSecret as _;
-use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
 use super::attempt::{Attempt, Nth};
@@ -122,16 +121,12 @@ impl Client {
         let operation = C::OPERATION;
         let exchange = |nth| {
             let limits = (request_timeout, deadline);
-            let exchange = self.exchange_with_key(call, nth, limits);
+            // On the heap at once: each bound around it would hold it twice, and move it.
+            let exchange = Box::pin(self.exchange_with_key(call, nth, limits));
             bounded(operation, request_timeout, deadline, exchange)
         };
-        // On the heap: every service's future holds some of these.
-        let result = Box::pin(
-            self.connections
-                .attempts
-                .make(operation, deadline, exchange),
-        )
-        .await;
+        let attempts = &self.connections.attempts;
+        let result = attempts.make(operation, deadline, exchange).await;
         match &result {
             Ok(answer) => {
                 tracing::debug!(
@@ -258,7 +253,7 @@ impl Client {
         if status != StatusCode::OK || envelope.success != Some(true) {
             return Err(self.refusal(operation, status, headers, envelope));
         }
-        match data_of(envelope.data) {
+        match envelope.data.read() {
             Ok(data) => Ok(Answer {
                 data,
                 page: envelope.page,
@@ -273,12 +268,12 @@ impl Client {
     }
 
     /// Reads the envelope around an answer, whatever it says.
-    pub(super) fn envelope(
+    pub(super) fn envelope<'a>(
         operation: &'static Operation,
         status: StatusCode,
         headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Envelope, Error> {
+        body: &'a [u8],
+    ) -> Result<Envelope<'a>, Error> {
         let not_json = |detail: String| {
             Error::new(
                 operation,
@@ -289,7 +284,10 @@ impl Client {
                 },
             )
         };
-        let json = serde_json::from_slice(body).map_err(|error| {
+        let mut envelope = Envelope::read(body).map_err(|error| {
+            if error.is_data() {
+                return not_json("it is no object".to_owned());
+            }
             if error.is_eof() && !body.is_empty() {
                 let (http_status, length) = (status.as_u16(), body.len());
                 return Error::new(
@@ -302,8 +300,6 @@ impl Client {
             }
             not_json(error.to_string())
         })?;
-        let mut envelope =
-            Envelope::read(json).ok_or_else(|| not_json("it is no object".to_owned()))?;
         if envelope.request_id.is_empty() {
             envelope.request_id = header_text(headers, "x-request-id");
         }
@@ -316,7 +312,7 @@ impl Client {
         operation: &'static Operation,
         status: StatusCode,
         headers: &HeaderMap,
-        envelope: Envelope,
+        envelope: Envelope<'_>,
     ) -> Error {
         let retry_after = header_text(headers, "retry-after").parse().ok();
         let retry_after =
@@ -377,16 +373,6 @@ pub(super) fn not_redirected(
 pub(super) fn header_text(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
-}
-
-/// Reads what was asked for. Null stands for nothing, for an empty list or for an empty object, whichever the operation takes.
-fn data_of<T: serde::de::DeserializeOwned>(data: Value) -> Result<T, serde_json::Error> {
-    if !data.is_null() {
-        return serde_json::from_value(data);
-    }
-    serde_json::from_value(Value::Null)
-        .or_else(|_| serde_json::from_value(Value::Array(Vec::new())))
-        .or_else(|_| serde_json::from_value(Value::Object(Map::new())))
 }
 
 /// A parser's message without the values that it quotes: any of them could be a token or a link.

@@ -219,7 +219,8 @@ impl Tools {
             if !status.is_success() || envelope.success == Some(false) {
                 return Err(self.client.refusal(operation, status, &headers, envelope));
             }
-            wire::direct_tool_result(envelope.data).map_err(|error| {
+            let result = envelope.data.read().and_then(wire::direct_tool_result);
+            result.map_err(|error| {
                 let detail = format!("data: {}", without_values(&error.to_string()));
                 Error::malformed(operation, request_id.as_str(), detail)
             })

@@ -3,6 +3,7 @@
 //! A thread of its own writes them. When it cannot keep up, since nobody reads, lines are dropped and counted; no call waits.
 
 use std::fmt::{self, Write as _};
+use std::io::BufWriter;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -21,6 +22,9 @@ use super::span::Span;
 
 /// The longest value of a field, in bytes.
 const MAX_VALUE: usize = 2_048;
+
+/// How many bytes of lines are written at once, when there are many.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 
 /// Logs that are being written; the last lines are when this is dropped.
 #[derive(Debug)]
@@ -94,7 +98,8 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
     let (filter, handle) = reload::Layer::new(filter);
     let (writer, writing) = NonBlockingBuilder::default()
         .thread_name("logs")
-        .finish(std::io::stderr());
+        // The thread writes out what it has when there is nothing more to take, so one line alone does not wait.
+        .finish(BufWriter::with_capacity(WRITTEN_AT_ONCE, std::io::stderr()));
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines(settings.format))

@@ -83,11 +83,13 @@ impl Telemetry {
     /// Begins to tell. The error says what is wrong with the settings or their files.
     pub fn start(settings: &TelemetrySettings) -> Result<Self, String> {
         let registry = Registry::new();
-        let page = opentelemetry_prometheus::exporter().with_registry(registry.clone());
-        let page = page
-            .build()
-            .map_err(|error| format!("telemetry: {error}"))?;
-        let mut meters = SdkMeterProvider::builder().with_reader(page);
+        let mut meters = SdkMeterProvider::builder();
+        // Nothing is counted where nobody reads.
+        if settings.metrics_listen.is_some() {
+            let page = opentelemetry_prometheus::exporter().with_registry(registry.clone());
+            let page = page.build();
+            meters = meters.with_reader(page.map_err(|error| format!("telemetry: {error}"))?);
+        }
         let otlp = settings.otlp.as_ref().map(Otlp::new).transpose()?;
         if let Some(otlp) = &otlp
             && let Some(interval) = otlp.metrics_interval()

@@ -1,0 +1,110 @@
+//! AGB is 20 ms away and speaks TLS: a call through the gateway, which keeps connections, beside the same call by the SDK.
+
+use super::{World, get_sessions, spread};
+use crate::Failure;
+use crate::contenders::{Telling, start_upstream};
+use crate::load::closed;
+use crate::process::Server;
+use crate::report::{Cell, Report, Section, Spread, Target};
+
+const MANY: usize = 16;
+
+pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<(), Failure> {
+    let folder = world.bench.folder.clone();
+    let paths = ["ca.pem", "key.pem"].map(|name| folder.join(name));
+    let [ca, key] = &paths;
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    std::fs::write(ca, certificate.cert.pem())?;
+    std::fs::write(key, certificate.signing_key.serialize_pem())?;
+    let [ca_text, key_text] = paths.each_ref().map(|path| path.to_string_lossy());
+    let upstream = start_upstream(&["--certificate", &ca_text, "--key", &key_text])?;
+    let relay = Server::start(&["relay", "--to", &upstream.address.to_string()])?;
+    let url = format!("https://localhost:{}", relay.address.port());
+    let collector = world.collector.url();
+    let gateway = world.bench.start_gateway(
+        "far",
+        &url,
+        Telling::Everything {
+            collector: &collector,
+        },
+        &[("AGB_GATEWAY_AGB__CA_FILE", &*ca_text)],
+    )?;
+    let mut ours = [Vec::new(), Vec::new()];
+    let mut theirs = [Vec::new(), Vec::new()];
+    for _ in 0..world.settings.rounds {
+        for (index, streams) in [1, MANY].into_iter().enumerate() {
+            let shape = world.settings.shape(1, streams);
+            ours[index].push(closed(&gateway.target(), &get_sessions(1), shape).await?);
+            if let Some(python) = &world.bench.python {
+                let duration = world.settings.duration;
+                let sdk = world.bench.sdk(python, &url, Some(ca), streams, duration)?;
+                theirs[index].push(sdk);
+            }
+        }
+    }
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for (index, callers) in [1, MANY].into_iter().enumerate() {
+        let rounds = &ours[index];
+        rows.push(vec![
+            format!("through the gateway, {callers} at once").into(),
+            spread(rounds, |round| round.per_second()).into(),
+            spread(rounds, |round| round.percentile(50.0)).into(),
+            spread(rounds, |round| round.percentile(99.0)).into(),
+        ]);
+        let sdk = &theirs[index];
+        if !sdk.is_empty() {
+            rows.push(vec![
+                format!("the official SDK, threads: {callers}").into(),
+                Spread::of(sdk.iter().map(|round| round.calls_per_second)).into(),
+                Spread::of(sdk.iter().map(|round| round.p50_us)).into(),
+                Spread::of(sdk.iter().map(|round| round.p99_us)).into(),
+            ]);
+        }
+    }
+    report.sections.push(Section {
+        title: "AGB 20 ms away, in TLS".to_owned(),
+        note: "GetSession. A relay adds the round trip; a new connection waits for one more, as TCP's handshake does."
+            .to_owned(),
+        columns: vec!["", "calls/s", "p50 µs", "p99 µs"],
+        rows,
+    });
+    if !theirs[0].is_empty() {
+        let ratios = ours[0].iter().zip(&theirs[0]);
+        let ratios = ratios.map(|(ours, theirs)| ours.percentile(50.0) / theirs.p50_us);
+        report.targets.push(Target::at_most(
+            "time of a call at 20 ms with TLS, of the SDK's",
+            0.5,
+            Spread::of(ratios),
+        ));
+    }
+    gateway.process.drain()?;
+    near_sdk(world, report)
+}
+
+/// The SDK without any gateway, on loopback.
+fn near_sdk(world: &World, report: &mut Report) -> Result<(), Failure> {
+    let Some(python) = &world.bench.python else {
+        return Ok(());
+    };
+    let mut rows = Vec::new();
+    for threads in [1, MANY] {
+        let url = world.upstream.url();
+        let duration = world.settings.duration;
+        let rounds: Vec<_> = (0..world.settings.rounds)
+            .map(|_| world.bench.sdk(python, &url, None, threads, duration))
+            .collect::<Result<_, _>>()?;
+        rows.push(vec![
+            format!("threads: {threads}").into(),
+            Spread::of(rounds.iter().map(|round| round.calls_per_second)).into(),
+            Spread::of(rounds.iter().map(|round| round.p50_us)).into(),
+            Spread::of(rounds.iter().map(|round| round.p99_us)).into(),
+        ]);
+    }
+    report.sections.push(Section {
+        title: "The official SDK called directly, on loopback".to_owned(),
+        note: "GetSession, plain HTTP.".to_owned(),
+        columns: vec!["", "calls/s", "p50 µs", "p99 µs"],
+        rows,
+    });
+    Ok(())
+}
