@@ -1,4 +1,5 @@
-//! Compiles the protos with protox, so that no `protoc` is needed, and keeps the descriptor set for server reflection.
+//! Compiles the protos with protox, so that no `protoc` is needed, and keeps the descriptor sets for server reflection: one for callers
+//! and one for operators, so that neither port tells of the other's services.
 
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
@@ -6,29 +7,35 @@ use std::{env, error::Error, fs};
 use prost::Message as _;
 
 const ROOT: &str = "proto";
-const PACKAGE: &str = "proto/agb/gateway/v1";
+/// The folder of each package, and the file of its descriptor set.
+const PACKAGES: [(&str, &str); 2] = [
+    ("proto/agb/gateway/v1", "agb_gateway_descriptor.bin"),
+    (
+        "proto/agb/gateway/admin/v1",
+        "agb_gateway_admin_descriptor.bin",
+    ),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
-    let descriptors = protox::Compiler::new([ROOT])?
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(proto_files()?)?
-        .file_descriptor_set();
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(
-        out_dir.join("agb_gateway_descriptor.bin"),
-        descriptors.encode_to_vec(),
-    )?;
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .compile_fds(descriptors)?;
+    for (folder, descriptor_file) in PACKAGES {
+        let descriptors = protox::Compiler::new([ROOT])?
+            .include_source_info(true)
+            .include_imports(true)
+            .open_files(proto_files(folder)?)?
+            .file_descriptor_set();
+        fs::write(out_dir.join(descriptor_file), descriptors.encode_to_vec())?;
+        tonic_prost_build::configure()
+            .btree_map(".")
+            .compile_fds(descriptors)?;
+    }
     Ok(())
 }
 
-fn proto_files() -> Result<Vec<PathBuf>, std::io::Error> {
+fn proto_files(folder: &str) -> Result<Vec<PathBuf>, std::io::Error> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(PACKAGE)? {
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path
             .extension()

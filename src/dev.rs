@@ -13,7 +13,11 @@ use super::{in_lines, stop_signal};
 /// The emulator takes any key; this one belongs to nobody.
 const DEV_KEY: &str = "dev-key";
 
-pub(super) async fn dev(listen: SocketAddr, emulator_listen: SocketAddr) -> Result<(), String> {
+pub(super) async fn dev(
+    listen: SocketAddr,
+    emulator_listen: SocketAddr,
+    admin_listen: Option<SocketAddr>,
+) -> Result<(), String> {
     let stop = stop_signal()?;
     let emulator = Emulator::start(agb_emulator::Config {
         listen: emulator_listen,
@@ -21,18 +25,21 @@ pub(super) async fn dev(listen: SocketAddr, emulator_listen: SocketAddr) -> Resu
     })
     .await
     .map_err(|error| error.to_string())?;
-    let settings = Figment::new()
+    let mut settings = Figment::new()
         .merge(("server.listen", listen.to_string()))
         .merge(("agb.endpoint", emulator.url()))
         .merge(("log.format", "text"));
+    if let Some(address) = admin_listen {
+        settings = settings.merge(("admin.listen", address.to_string()));
+    }
     let config = Config::read(&settings, Some(DEV_KEY.to_owned()))
         .map_err(|problems| in_lines(&problems))?;
     // The last lines are written when this is dropped.
-    let _logs = telemetry::start_logs(&config.log)?;
+    let logs = telemetry::start_logs(&config.log)?;
     if let Err(reason) = emulator.check_isolation().await {
         println!("Commands cannot be run: this machine cannot isolate them: {reason}");
     }
-    let gateway = Gateway::start(config)
+    let gateway = Gateway::start_with(config, Some(logs.filter.clone()))
         .await
         .map_err(|error| error.to_string())?;
     greet(gateway.address(), &emulator.url());

@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` is the map: which module does what, who may import whom, and where to change what.
 
+pub mod admin;
 pub mod agb;
 pub mod app;
 pub mod auth;

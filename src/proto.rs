@@ -1,6 +1,7 @@
-//! The generated protobuf code of package `agb.gateway.v1`, and its descriptors.
+//! The generated protobuf code of package `agb.gateway.v1`, which is for callers, and of `agb.gateway.admin.v1`, which is for operators,
+//! and their descriptors.
 //!
-//! What each message means is documented in `proto/agb/gateway/v1`, whose comments the generated code carries.
+//! What each message means is documented in `proto/agb/gateway`, whose comments the generated code carries.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -17,7 +18,19 @@ pub mod v1 {
     tonic::include_proto!("agb.gateway.v1");
 }
 
-/// The encoded `FileDescriptorSet` of the package and of all that it imports, for server reflection.
+/// Package `agb.gateway.admin.v1`.
+pub mod admin {
+    #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, unreachable_pub)]
+    tonic::include_proto!("agb.gateway.admin.v1");
+}
+
+/// The encoded `FileDescriptorSet` of `agb.gateway.admin.v1` and of all that it imports, for server reflection.
+pub const ADMIN_FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(
+    env!("OUT_DIR"),
+    "/agb_gateway_admin_descriptor.bin"
+));
+
+/// The encoded `FileDescriptorSet` of `agb.gateway.v1` and of all that it imports, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/agb_gateway_descriptor.bin"));
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use agb_gateway::config::Config;
@@ -32,15 +33,125 @@ fn the_reference_configuration_tells_the_defaults() {
     assert_eq!(format!("{reference:?}"), format!("{:?}", read("")));
 }
 
+/// The dotted names of the settings that a configuration has, or shows in comments.
+fn names(text: &str) -> BTreeSet<String> {
+    let mut section = "";
+    let mut names = BTreeSet::new();
+    for line in text.lines() {
+        // What is optional in an entry that is itself shown in comments stands in a comment of the comment.
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.trim_matches(['[', ']']);
+        } else if let Some((name, _)) = line.split_once(" = ")
+            && name
+                .chars()
+                .all(|char| char.is_ascii_lowercase() || char == '_')
+        {
+            names.insert(format!("{section}.{name}"));
+        }
+    }
+    names
+}
+
+#[test]
+fn what_is_shown_of_the_configuration_has_every_setting() {
+    let reference = fs::read_to_string("config/gateway.toml").unwrap();
+    let named = names(&reference);
+    assert!(named.len() > 100, "{}", named.len());
+    assert!(named.contains("agb.proxy") && named.contains("auth.jwt.leeway"));
+    let key = tempfile::NamedTempFile::new().unwrap();
+    fs::write(key.path(), "key-of-search").unwrap();
+    let config = read(&format!(
+        "[tenants.search]\napi_key_file = {:?}\n\
+         [auth]\nmethods = [\"jwt\"]\n\
+         [[auth.jwt]]\nname = \"k8s\"\nissuer = \"i\"\naudiences = [\"a\"]\njwks_file = \"/keys\"\n\
+         [[auth.rules]]\nprincipals = [\"*\"]\nroles = [\"read\"]",
+        key.path()
+    ));
+    let mut shown = BTreeSet::new();
+    for (name, value) in config.settings.iter() {
+        shown.insert(name.to_owned());
+        for entry in value.as_array().into_iter().flatten() {
+            let fields = entry.as_object().into_iter().flat_map(|entry| entry.keys());
+            shown.extend(fields.map(|field| format!("{name}.{field}")));
+        }
+    }
+    let missing: Vec<_> = named.difference(&shown).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+    // And nothing that the reference does not tell of, beside lists and names that are not fixed.
+    let free = |name: &&String| {
+        let lists = ["auth.jwt", "auth.rules", "telemetry.resource_attributes"];
+        name.starts_with("sync_policies.") || lists.contains(&name.as_str())
+    };
+    let untold = shown.difference(&named).filter(|name| !free(name));
+    assert_eq!(untold.collect::<Vec<_>>(), ["AGB_API_KEY"]);
+}
+
+#[test]
+fn what_is_shown_of_the_configuration_is_what_counts() {
+    let shown = |text: &str, name: &str| {
+        let settings = read(text).settings;
+        let found = settings.iter().find(|(shown, _)| *shown == name);
+        found.unwrap().1.to_string()
+    };
+    for (name, default) in [
+        ("server.max_deadline", "\"15m\""),
+        ("sync.pace_share", "0.08"),
+        ("auth.methods", "[\"none\"]"),
+        ("agb.proxy", "null"),
+        ("agb.session_link_domains", "[\"agb.cloud\"]"),
+        ("server.tls_client_certificates", "\"required\""),
+        ("limits.max_page_size", "100"),
+        ("admin.listen", "\"\""),
+        ("telemetry.traces.keep_errors", "false"),
+    ] {
+        assert_eq!(shown("", name), default, "{name}");
+    }
+    let text = "[sync]\npace_share = 0.5\n[limits]\nmax_page_size = 99\n[log]\nfilter = \"warn\"\n\
+                [sync_policies.development]\ndescription = \"d\"\nupload_policy = { auto_upload = false }";
+    assert_eq!(shown(text, "sync.pace_share"), "0.5");
+    assert_eq!(shown(text, "limits.max_page_size"), "99");
+    assert_eq!(shown(text, "log.filter"), "\"warn\"");
+    let policy = shown(text, "sync_policies.development.upload_policy");
+    assert!(policy.contains("\"auto_upload\":false"), "{policy}");
+    assert!(policy.contains("\"upload_mode\":\"File\""), "{policy}");
+}
+
+#[test]
+fn the_admin_service_listens_on_loopback_unless_more_is_allowed_by_name() {
+    let problems = |admin: &str| {
+        let settings = Figment::new().merge(Toml::string(&format!("[admin]\n{admin}")));
+        match Config::read(&settings, Some("key".to_owned())) {
+            Ok(_config) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }
+    };
+    for listen in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
+        let told = problems(&format!("listen = \"{listen}\""));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("admin.listen: "), "{told:?}");
+        assert!(told[0].contains("admin.allow_remote"), "{told:?}");
+        let forced = format!("listen = \"{listen}\"\nallow_remote = true");
+        assert_eq!(problems(&forced), Vec::<String>::new());
+    }
+    for listen in ["127.0.0.1:1", "[::1]:1", ""] {
+        let told = problems(&format!("listen = \"{listen}\""));
+        assert_eq!(told, Vec::<String>::new());
+    }
+}
+
 #[test]
 fn every_example_of_the_documents_is_valid() {
-    let text = fs::read_to_string("docs/authentication.md").unwrap();
+    let text = ["docs/authentication.md", "docs/grpc-web.md"]
+        .map(|document| fs::read_to_string(document).unwrap())
+        .concat();
     let examples: Vec<_> = text
         .split("```toml\n")
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert!(examples.len() >= 6, "{}", examples.len());
+    assert!(examples.len() >= 7, "{}", examples.len());
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

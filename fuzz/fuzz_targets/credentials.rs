@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use agb_gateway::auth::{Guard, KEY_HEADER, NewToken};
+use agb_gateway::telemetry::Telemetry;
 use agb_gateway::config::Config;
 use agb_gateway_fuzz::{KEY, runtime};
 use base64::Engine as _;
@@ -47,7 +48,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         .merge(Toml::string(&settings))
         .merge(("auth.token_file", &tokens));
     let config = Config::read(&settings, Some(KEY.to_owned())).expect("a configuration");
-    let guard = runtime().block_on(Guard::start(&config.auth));
+    let guard = runtime().block_on(Guard::start(&config.auth, &Telemetry::off()));
     for path in [tokens, keys] {
         fs::remove_file(path).expect("its own file");
     }

@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+
 use super::attempt::Nth;
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use crate::resilience::{Breaker, Deadline, RetryPolicy, Throttle};
+use crate::resilience::{Breaker, BreakerState, Deadline, RetryPolicy, Throttle};
+use crate::telemetry::Telemetry;
 
 /// How calls of AGB are repeated.
 #[derive(Clone, Copy, Debug)]
@@ -26,17 +29,36 @@ pub struct RetrySettings {
 /// The share of a token that a success gives back: one call in ten may be a repetition.
 const TOKEN_RATIO: f64 = 0.1;
 
+/// Whether a server is asked, and repeatedly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// Whether calls are let through.
+    pub breaker: BreakerState,
+    /// How many calls in a row have found no answer.
+    pub failures: u32,
+    /// How many tokens for repetitions are left, and how many there are at most.
+    pub retry_tokens: (f64, f64),
+}
+
 /// What all calls of one AGB share.
 #[derive(Debug)]
 pub(super) struct Attempts {
     policy: RetryPolicy,
     throttle: Throttle,
     breaker: Breaker,
+    telemetry: Telemetry,
+    upstream: [KeyValue; 1],
 }
 
 impl Attempts {
-    pub(super) fn new(settings: &RetrySettings) -> Self {
+    pub(super) fn new(
+        settings: &RetrySettings,
+        upstream: &'static str,
+        telemetry: Telemetry,
+    ) -> Self {
         Self {
+            telemetry,
+            upstream: [KeyValue::new("agb_gateway.upstream", upstream)],
             policy: settings.policy,
             throttle: Throttle::new(settings.throttle_tokens, TOKEN_RATIO),
             breaker: Breaker::new(
@@ -44,6 +66,15 @@ impl Attempts {
                 settings.breaker_pause,
                 settings.breaker_longest_pause,
             ),
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let (breaker, failures) = self.breaker.state();
+        Health {
+            breaker,
+            failures,
+            retry_tokens: self.throttle.tokens(),
         }
     }
 
@@ -87,7 +118,12 @@ impl Attempts {
         match &result {
             // Whether AGB would have answered is not known.
             Err(error) if error.is_deadline() || error.is_busy() => drop(permit),
-            Err(error) if error.is_outage() => permit.failed(),
+            Err(error) if error.is_outage() => {
+                if permit.failed() {
+                    let instruments = self.telemetry.instruments();
+                    instruments.breaker_opened.add(1, &self.upstream);
+                }
+            }
             Ok(_) | Err(_) => permit.succeeded(),
         }
         result
@@ -110,6 +146,11 @@ impl Attempts {
             .policy
             .pause(attempts, deadline.attempts(), hint, random)
             .filter(|pause| *pause < deadline.remaining());
-        pause.filter(|_| may_try && error.may_be_repeated())
+        let pause = pause.filter(|_| error.may_be_repeated());
+        if pause.is_some() && !may_try {
+            let instruments = self.telemetry.instruments();
+            instruments.throttle_refused.add(1, &self.upstream);
+        }
+        pause.filter(|_| may_try)
     }
 }

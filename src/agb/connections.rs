@@ -10,11 +10,12 @@ use opentelemetry::KeyValue;
 use reqwest::{Certificate, Identity, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::attempts::{Attempts, RetrySettings};
+use super::attempts::{Attempts, Health, RetrySettings};
 use super::client::causes;
 use super::endpoint::Endpoint;
-use super::gate::{Gate, GateSettings};
-use crate::secret::Reloaded;
+use super::gate::{Gate, GateSettings, GateUsage};
+use crate::resilience::BreakerState;
+use crate::secret::{Looking, Reloaded};
 use crate::telemetry::Telemetry;
 
 /// How to reach AGB.
@@ -153,28 +154,86 @@ impl Connections {
         let http = if paths.is_empty() {
             Reloaded::fixed(config.http_client(&[])?)
         } else {
-            let interval = config.transport.reload_interval;
+            let looking = Looking {
+                interval: config.transport.reload_interval,
+                telemetry: telemetry.clone(),
+            };
             let config = config.clone();
             let make = move |contents: &[Vec<u8>]| config.http_client(contents);
-            Reloaded::watch("TLS towards AGB", paths, interval, make).await?
+            Reloaded::watch("TLS towards AGB", paths, looking, make).await?
         };
-        Ok(Arc::new(Self::new(config, http, telemetry)))
+        let connections = Arc::new(Self::new(config, http, telemetry));
+        Self::observe(&connections);
+        Ok(connections)
     }
 
     fn new(config: ClientConfig, http: Reloaded<reqwest::Client>, telemetry: Telemetry) -> Self {
         let host: Arc<str> = config.endpoint.host().into();
         Self {
-            telemetry,
+            telemetry: telemetry.clone(),
             server: vec![
                 KeyValue::new("server.address", host),
                 KeyValue::new("server.port", i64::from(config.endpoint.port())),
             ],
             http,
-            attempts: Attempts::new(&config.retry),
+            attempts: Attempts::new(&config.retry, "agb", telemetry.clone()),
             gate: Gate::new(&config.gate),
-            storage_attempts: Attempts::new(&config.retry),
+            storage_attempts: Attempts::new(&config.retry, "storage", telemetry),
             config,
         }
+    }
+
+    /// Has the state of all this read by whoever looks at the metrics.
+    fn observe(connections: &Arc<Self>) {
+        let instruments = connections.telemetry.instruments();
+        let known = Arc::downgrade(connections);
+        let read = |read: fn(&Self) -> f64| {
+            let known = known.clone();
+            move || known.upgrade().map(|known| read(&known))
+        };
+        let active = |known: &Self| number(known.usage().requests.0);
+        let queued = |known: &Self| number(known.usage().queued.0);
+        instruments.active_requests.watch([], read(active));
+        instruments.queued_requests.watch([], read(queued));
+        for (of, name) in [
+            ((|known| &known.attempts) as fn(&Self) -> &Attempts, "agb"),
+            (|known| &known.storage_attempts, "storage"),
+        ] {
+            let upstream = [KeyValue::new("agb_gateway.upstream", name)];
+            let read = |read: fn(&Attempts) -> f64| {
+                let known = known.clone();
+                move || known.upgrade().map(|known| read(of(&known)))
+            };
+            let is_open = |attempts: &Attempts| {
+                let is_closed = attempts.health().breaker == BreakerState::Closed;
+                f64::from(u8::from(!is_closed))
+            };
+            let tokens = |attempts: &Attempts| attempts.health().retry_tokens.0;
+            instruments
+                .breaker_open
+                .watch(upstream.clone(), read(is_open));
+            instruments.throttle_tokens.watch(upstream, read(tokens));
+        }
+    }
+
+    /// Where AGB is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.config.endpoint
+    }
+
+    /// How much calls take at this moment.
+    pub fn usage(&self) -> GateUsage {
+        self.gate.usage()
+    }
+
+    /// Whether AGB is asked.
+    pub fn agb_health(&self) -> Health {
+        self.attempts.health()
+    }
+
+    /// Whether the storage behind presigned URLs is asked.
+    pub fn storage_health(&self) -> Health {
+        self.storage_attempts.health()
     }
 
     /// For AGB, with an account's key in each request, and without one for sessions' own links and the storage behind presigned
@@ -182,6 +241,11 @@ impl Connections {
     pub(super) fn http(&self) -> Arc<reqwest::Client> {
         self.http.current()
     }
+}
+
+#[allow(clippy::cast_precision_loss)] // Of counts that are far below 2^53.
+fn number(count: usize) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

@@ -23,13 +23,24 @@ pub struct GateSettings {
     pub max_long_answers: usize,
 }
 
+/// How much calls of AGB take at this moment, and the limit of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateUsage {
+    /// Requests that are under way.
+    pub requests: (usize, usize),
+    /// Requests that wait for their turn.
+    pub queued: (usize, usize),
+    /// Long answers that are being read or held.
+    pub long_answers: (usize, usize),
+}
+
 /// The gate that all calls of one AGB go through.
 #[derive(Debug)]
 pub(super) struct Gate {
     requests: Semaphore,
     queue: Semaphore,
-    max_queued: usize,
     long_answers: Arc<Semaphore>,
+    limits: GateSettings,
 }
 
 impl Gate {
@@ -37,8 +48,21 @@ impl Gate {
         Self {
             requests: Semaphore::new(settings.max_requests),
             queue: Semaphore::new(settings.max_queued),
-            max_queued: settings.max_queued,
             long_answers: Arc::new(Semaphore::new(settings.max_long_answers)),
+            limits: *settings,
+        }
+    }
+
+    /// How much is taken.
+    pub(super) fn usage(&self) -> GateUsage {
+        let usage = |semaphore: &Semaphore, limit: usize| {
+            let free = semaphore.available_permits();
+            (limit.saturating_sub(free), limit)
+        };
+        GateUsage {
+            requests: usage(&self.requests, self.limits.max_requests),
+            queued: usage(&self.queue, self.limits.max_queued),
+            long_answers: usage(&self.long_answers, self.limits.max_long_answers),
         }
     }
 
@@ -48,7 +72,7 @@ impl Gate {
         operation: &'static Operation,
     ) -> Result<SemaphorePermit<'_>, Error> {
         let busy = || {
-            let (setting, limit) = (QUEUE_SETTING, self.max_queued);
+            let (setting, limit) = (QUEUE_SETTING, self.limits.max_queued);
             Error::new(operation, Kind::Busy { setting, limit })
         };
         if let Ok(turn) = self.requests.try_acquire() {
@@ -105,12 +129,18 @@ mod tests {
         let first = gate.turn(&GET_SESSION).await.unwrap();
         let mut second = Box::pin(gate.turn(&GET_SESSION));
         assert!((&mut second).now_or_never().is_none());
+        let usage = gate.usage();
+        assert_eq!((usage.requests, usage.queued), ((1, 1), (1, 1)));
         let third = gate.turn(&GET_SESSION).now_or_never().unwrap();
         let refused = third.unwrap_err();
         assert!(refused.is_busy());
         assert!(refused.to_string().contains("agb.max_queued_requests"));
         drop(first);
         assert!(second.await.is_ok());
+        assert_eq!(
+            (gate.usage().requests, gate.usage().queued),
+            ((0, 1), (0, 1))
+        );
     }
 
     #[tokio::test]
@@ -123,6 +153,7 @@ mod tests {
         assert!(second.push(&long, &gate).now_or_never().is_none());
         let mut short = Body::default();
         assert!(short.push(&[0], &gate).now_or_never().is_some());
+        assert_eq!(gate.usage().long_answers, (1, 1));
         drop(first);
         second.push(&long, &gate).await;
         assert_eq!(second.len(), LONG_ANSWER + 1);

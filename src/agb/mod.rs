@@ -16,11 +16,11 @@ mod storage;
 mod tools;
 pub mod wire;
 
-pub use attempts::RetrySettings;
+pub use attempts::{Health, RetrySettings};
 pub use client::{Answer, Client, without_values};
 pub use connections::{ClientConfig, Connections, Transport};
 pub use endpoint::Endpoint;
 pub use error::{Error, Refusal};
-pub use gate::GateSettings;
+pub use gate::{GateSettings, GateUsage};
 pub use storage::Download;
 pub use tools::{ToolCall, Tools};

@@ -1,5 +1,6 @@
 //! The composition root: from a configuration to a running server, and its orderly end.
 
+mod operators;
 mod routes;
 mod tenants;
 
@@ -15,17 +16,19 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 
+use crate::admin::{AdminService, Sources};
 use crate::auth::Guard;
 use crate::config::Config;
 use crate::layer::{
-    AdmissionLayer, AuthLayer, BrokenOffLayer, CutOffLayer, DeadlineInterceptor, DeadlineLimits,
-    ExplainLayer, ObserveLayer,
+    AdmissionLayer, AuthLayer, BrokenOffLayer, CompressionInterceptor, CutOffLayer,
+    DeadlineInterceptor, DeadlineLimits, ExplainLayer, ObserveLayer, web_layers,
 };
 use crate::listen::Listener;
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
 use crate::service::background::Background;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{LogFilter, Telemetry};
+use operators::Operators;
 use routes::{Router, common_routes};
 use tenants::Tenants;
 
@@ -78,23 +81,34 @@ pub struct Gateway {
     background: Background,
     telemetry: Telemetry,
     metrics_page: Option<(SocketAddr, AbortOnDropHandle<()>)>,
+    operators: Option<Operators>,
 }
 
 impl Gateway {
-    /// Starts everything, or nothing.
+    /// Starts everything, or nothing. Which events are logged cannot be changed.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, None).await
+    }
+
+    /// The same, with the filter of the log, which operators can change.
+    pub async fn start_with(
+        config: Config,
+        log_filter: Option<LogFilter>,
+    ) -> Result<Self, StartError> {
         let background = Background::default();
         let drain = Drain::new(config.server.drain_timeout);
         let telemetry = Telemetry::start(&config.telemetry).map_err(StartError::Telemetry)?;
-        let guard = Guard::start(&config.auth).await.map_err(StartError::Auth)?;
+        let guard = Guard::start(&config.auth, &telemetry)
+            .await
+            .map_err(StartError::Auth)?;
         let tenants = Tenants::start(config.clone(), &background, &drain, &telemetry).await?;
         let tls = match &config.server.tls {
             None => None,
             Some(files) => {
                 let (paths, files) = (files.paths(), files.clone());
-                let interval = config.secrets.reload_interval;
+                let looking = config.secrets.looking(&telemetry);
                 let make = move |contents: &[Vec<u8>]| files.make(contents);
-                let tls = Reloaded::watch("server.tls", paths, interval, make);
+                let tls = Reloaded::watch("server.tls", paths, looking, make);
                 Some(tls.await.map_err(StartError::Secret)?)
             }
         };
@@ -118,6 +132,21 @@ impl Gateway {
         health
             .set_service_status(WHOLE_SERVER, ServingStatus::Serving)
             .await;
+        let listener = Listener::new(listener, tls, config.server.connections, telemetry.clone());
+        let operators = match config.admin.listen {
+            None => None,
+            Some(address) => {
+                let service = AdminService::new(Sources {
+                    settings: config.settings,
+                    upstream: tenants.connections().clone(),
+                    tenants: Box::new(tenants.clone()),
+                    callers: listener.occupancy(),
+                    log_filter,
+                });
+                let connections = config.server.connections;
+                Some(Operators::serve(address, service, connections).await?)
+            }
+        };
         let router = Router {
             common: common_routes(health_service, config.server.max_message_bytes)?,
             tenants,
@@ -129,7 +158,9 @@ impl Gateway {
             attempts: config.agb.client.retry.policy.max_attempts(),
         };
         let service = ServiceBuilder::new()
-            // Outermost: a call is what the caller sees of it.
+            // Around everything: what is below sees calls of pages as calls like any other.
+            .option_layer(web_layers(&config.server.grpc_web_origins))
+            // Outermost of gRPC: a call is what the caller sees of it.
             .layer(ObserveLayer(telemetry.clone()))
             // So that it sees every answer: also those to requests that nothing below has seen.
             .layer(ExplainLayer)
@@ -141,10 +172,11 @@ impl Gateway {
             .layer(BrokenOffLayer)
             // Every service reads its deadline from the request, so this comes before them all.
             .layer(InterceptorLayer::new(DeadlineInterceptor(limits)))
+            // Before any service decides how it answers.
+            .layer(InterceptorLayer::new(CompressionInterceptor))
             // Before any service sees the call, and within the deadline: it may have to wait for an issuer's keys.
             .layer(AuthLayer(guard))
             .service(router);
-        let listener = Listener::new(listener, tls, config.server.connections);
         let serving = tokio::spawn(listener.serve(service, drain.clone()));
         tracing::info!(%address, endpoint = %config.agb.client.endpoint, "serving");
         Ok(Self {
@@ -155,6 +187,7 @@ impl Gateway {
             background,
             telemetry,
             metrics_page,
+            operators,
         })
     }
 
@@ -172,6 +205,12 @@ impl Gateway {
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         let (address, _page) = self.metrics_page.as_ref()?;
         Some(*address)
+    }
+
+    /// Where operators ask, if they may.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        let operators = self.operators.as_ref()?;
+        Some(operators.address)
     }
 
     /// Serves until `stop` ends, then drains: readiness off, no new calls, running calls go on until the drain timeout.

@@ -7,6 +7,7 @@ use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Service;
@@ -33,6 +34,9 @@ const OWN: &str = "/agb.gateway.v1.";
 macro_rules! limited {
     ($server:expr, $max_message_bytes:expr) => {
         $server
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
+            // Also of what is unpacked.
             .max_decoding_message_size($max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     };

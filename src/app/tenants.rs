@@ -11,10 +11,11 @@ use tonic::service::Routes;
 
 use super::StartError;
 use super::routes::tenant_routes;
+use crate::admin;
 use crate::agb::{Client, Connections, Tools};
 use crate::auth::TenantRef;
 use crate::config::Config;
-use crate::creation::{Clock, Creations, Keys, Sweeper};
+use crate::creation::{Clock, Creations, Keys, Sweeper, Told};
 use crate::domain::Preset;
 use crate::resilience::Drain;
 use crate::secret::{Keyring, Reloaded, Secrets};
@@ -32,13 +33,14 @@ pub(super) struct Tenants {
     named: Arc<HashMap<String, Tenant>>,
     /// By the fingerprints of their keys. Not swept: anybody can bring a key that AGB has never heard of, and would have AGB asked
     /// again and again.
-    own: Cache<[u8; 32], Routes>,
+    own: Cache<[u8; 32], (Routes, Syncs)>,
     parts: Arc<Parts>,
 }
 
 #[derive(Debug)]
 struct Tenant {
     routes: Routes,
+    syncs: Syncs,
     /// Ends with the tenant.
     _sweeping: Option<AbortOnDropHandle<()>>,
 }
@@ -52,7 +54,7 @@ impl Tenants {
         telemetry: &Telemetry,
     ) -> Result<Self, StartError> {
         let connections = Connections::start(config.agb.client.clone(), telemetry.clone());
-        let signing_keys = config.secrets.signing_keys().await;
+        let signing_keys = config.secrets.signing_keys(telemetry).await;
         let parts = Parts {
             connections: connections.await.map_err(StartError::Client)?,
             background: background.clone(),
@@ -62,10 +64,10 @@ impl Tenants {
             presets: Arc::new(config.presets.clone()),
             config,
         };
-        let interval = parts.config.secrets.reload_interval;
+        let looking = parts.config.secrets.looking(telemetry);
         let mut named = HashMap::new();
         for (name, key) in &parts.config.tenants {
-            let account = key.watch(name, interval).await;
+            let account = key.watch(name, looking.clone()).await;
             let account = account.map_err(StartError::Secret)?;
             let client = Client::new(parts.connections.clone(), account.clone());
             named.insert(name.clone(), parts.tenant(name, client, account));
@@ -87,14 +89,32 @@ impl Tenants {
                 let tenant = self.named.get(&**name)?;
                 Some(tenant.routes.clone())
             }
-            TenantRef::OwnKey { fingerprint, key } => Some(self.own.get_with(*fingerprint, || {
-                let account = Reloaded::fixed(Secrets::one(key.clone()));
-                let client = Client::of_caller(self.parts.connections.clone(), account.clone());
-                let name = hex(fingerprint);
-                let (routes, _creations) = self.parts.services(&name, client, account);
-                routes
-            })),
+            TenantRef::OwnKey { fingerprint, key } => {
+                let (routes, _syncs) = self.own.get_with(*fingerprint, || {
+                    let account = Reloaded::fixed(Secrets::one(key.clone()));
+                    let client = Client::of_caller(self.parts.connections.clone(), account.clone());
+                    let name = hex(fingerprint);
+                    let (routes, backend) = self.parts.services(&name, client, account);
+                    (routes, backend.syncs)
+                });
+                Some(routes)
+            }
         }
+    }
+
+    /// What all of them go over.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.parts.connections
+    }
+}
+
+impl admin::Tenants for Tenants {
+    fn syncs(&self) -> Vec<(String, Syncs)> {
+        let named = self.named.iter();
+        let named = named.map(|(name, tenant)| (name.clone(), tenant.syncs.clone()));
+        let own = self.own.iter();
+        let own = own.map(|(fingerprint, (_routes, syncs))| (hex(&fingerprint), syncs));
+        named.chain(own).collect()
     }
 }
 
@@ -124,10 +144,11 @@ struct Parts {
 
 impl Parts {
     fn tenant(&self, name: &str, client: Client, account: Reloaded<Secrets>) -> Tenant {
-        let (routes, creations) = self.services(name, client, account);
+        let (routes, backend) = self.services(name, client, account);
         Tenant {
             routes,
-            _sweeping: self.sweep(creations),
+            syncs: backend.syncs,
+            _sweeping: self.sweep(backend.creations),
         }
     }
 
@@ -136,7 +157,7 @@ impl Parts {
         name: &str,
         client: Client,
         account: Reloaded<Secrets>,
-    ) -> (Routes, Creations) {
+    ) -> (Routes, Backend) {
         let config = &self.config;
         let keyring = Keyring::new(self.signing_keys.clone().unwrap_or(account), name);
         let creations = Creations::new(
@@ -145,10 +166,12 @@ impl Parts {
             config.session.settings,
             Clock::system(),
             self.background.tasks(),
+            Told::new(&self.telemetry, name),
         );
         let backend = Backend {
-            creations: creations.clone(),
+            creations,
             tools: Tools::new(client.clone()),
+            telemetry: self.telemetry.clone(),
             background: self.background.clone(),
             syncs: Syncs::new(
                 Arc::new(client.clone()),
@@ -166,7 +189,7 @@ impl Parts {
             client,
         };
         let routes = tenant_routes(&backend, config.server.max_message_bytes);
-        (routes, creations)
+        (routes, backend)
     }
 
     /// Sweeps for sessions that nobody has until the drain begins; not at all where the interval is zero.

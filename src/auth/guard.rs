@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use opentelemetry::KeyValue;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +18,8 @@ use super::rights::right_for;
 use super::rules::Rules;
 use super::settings::{AuthConfig, Method};
 use super::token::{self, Tokens};
-use crate::secret::Reloaded;
+use crate::secret::{Looking, Reloaded};
+use crate::telemetry::Telemetry;
 
 /// The header for a caller's own AGB key.
 pub const KEY_HEADER: &str = "x-agb-api-key";
@@ -43,6 +45,7 @@ struct Inner {
     issuers: Issuers,
     rules: Rules,
     quotas: Quotas,
+    telemetry: Telemetry,
     open_reflection: bool,
 }
 
@@ -51,23 +54,28 @@ type Known = (Arc<str>, Option<TenantRef>);
 
 impl Guard {
     /// Reads what is in files, and begins to fetch what is elsewhere. The error names the setting, and no secret.
-    pub async fn start(config: &AuthConfig) -> Result<Self, String> {
+    pub async fn start(config: &AuthConfig, telemetry: &Telemetry) -> Result<Self, String> {
+        let looking = Looking {
+            interval: config.reload_interval,
+            telemetry: telemetry.clone(),
+        };
         let tokens = match &config.token_file {
             Some(path) => {
                 let make = |contents: &[Vec<u8>]| Tokens::parse(&contents[0]);
                 let paths = vec![path.clone()];
-                let tokens = Reloaded::watch("tokens", paths, config.reload_interval, make).await;
+                let tokens = Reloaded::watch("tokens", paths, looking.clone(), make).await;
                 Some(tokens.map_err(|error| format!("auth.token_file: {error}"))?)
             }
             None => None,
         };
-        let issuers = Issuers::start(&config.issuers, config.reload_interval).await;
+        let issuers = Issuers::start(&config.issuers, &looking).await;
         Ok(Self(Arc::new(Inner {
             methods: config.methods.clone(),
             tokens,
             issuers: issuers.map_err(|error| format!("auth.jwt: {error}"))?,
             rules: Rules::new(&config.rules),
             quotas: Quotas::new(),
+            telemetry: telemetry.clone(),
             open_reflection: config.open_reflection,
         })))
     }
@@ -97,7 +105,8 @@ impl Guard {
         let grant = self.0.rules.grant(&principal);
         let grant = grant.ok_or_else(|| denied(Denied::NoRule))?;
         // What is denied counts too: whoever tries everything is slowed down.
-        let held = self.0.quotas.take(&principal, &grant.quotas)?;
+        let held = self.0.quotas.take(&principal, &grant.quotas);
+        let held = held.inspect_err(|refusal| self.0.count(refusal, &grant.name))?;
         if !is_reflection {
             let right = right_for(path).ok_or_else(|| Refusal::UnknownMethod(path.to_owned()))?;
             if !grant.rights.cover(right) {
@@ -111,6 +120,19 @@ impl Guard {
 }
 
 impl Inner {
+    fn count(&self, refusal: &Refusal, rule: &Arc<str>) {
+        let Refusal::TooMany { setting, .. } = refusal else {
+            return;
+        };
+        self.telemetry.instruments().quota_refused.add(
+            1,
+            &[
+                KeyValue::new("agb_gateway.rule", rule.clone()),
+                KeyValue::new("agb_gateway.quota", *setting),
+            ],
+        );
+    }
+
     /// Who calls. Whatever is presented must be good: the first thing that is not accepted is the end.
     async fn known(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Known, Credentials> {
         let bearer = only(headers, AUTHORIZATION.as_str())?;
@@ -273,7 +295,7 @@ mod tests {
             token_file: Some(file),
             ..config(&Method::ALL)
         };
-        let everything = Guard::start(&config).await.unwrap();
+        let everything = Guard::start(&config, &Telemetry::off()).await.unwrap();
         let refused = Err(Credentials::NotAccepted);
         let ok = |principal: &str| Ok(principal.to_owned());
         let key = ("x-agb-api-key", "key-1");
@@ -373,7 +395,9 @@ mod tests {
             (Method::Mtls, vec![], None, Err(Credentials::Missing)),
             (Method::Mtls, vec![], Some(&bare), Err(Credentials::Missing)),
         ] {
-            let guard = Guard::start(&config(&[methods])).await.unwrap();
+            let guard = Guard::start(&config(&[methods]), &Telemetry::off())
+                .await
+                .unwrap();
             let result = guard.admit(READ, &headers(&pairs), peer).await;
             assert_eq!(came(&result), expected, "{methods} {pairs:?}");
         }
@@ -381,7 +405,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_own_key_is_its_own_tenant() {
-        let guard = Guard::start(&config(&[Method::AgbKey])).await.unwrap();
+        let guard = Guard::start(&config(&[Method::AgbKey]), &Telemetry::off())
+            .await
+            .unwrap();
         let headers = headers(&[("x-agb-api-key", "key-1")]);
         let caller = guard.admit(READ, &headers, None).await.unwrap().unwrap();
         let TenantRef::OwnKey { fingerprint, .. } = caller.tenant() else {
@@ -407,7 +433,7 @@ mod tests {
     async fn the_rule_says_what_may_be_done() {
         let mut config = config(&[Method::None, Method::AgbKey]);
         config.rules = vec![rule(Right::Read)];
-        let guard = Guard::start(&config).await.unwrap();
+        let guard = Guard::start(&config, &Telemetry::off()).await.unwrap();
         let none = HeaderMap::new();
         let caller = guard.admit(READ, &none, None).await.unwrap().unwrap();
         assert!(matches!(caller.tenant(), TenantRef::Named(name) if &**name == "search"));
@@ -441,7 +467,7 @@ mod tests {
         for open_reflection in [true, false] {
             let mut config = config(&[Method::Token]);
             config.open_reflection = open_reflection;
-            let guard = Guard::start(&config).await.unwrap();
+            let guard = Guard::start(&config, &Telemetry::off()).await.unwrap();
             assert!(matches!(guard.admit(health, &bad, None).await, Ok(None)));
             for service in REFLECTION {
                 let path = format!("{service}ServerReflectionInfo");
@@ -462,7 +488,7 @@ mod tests {
             quotas,
             ..rule(Right::Read)
         }];
-        let guard = Guard::start(&config).await.unwrap();
+        let guard = Guard::start(&config, &Telemetry::off()).await.unwrap();
         let none = HeaderMap::new();
         let caller = guard.admit(READ, &none, None).await.unwrap();
         let second = guard.admit(READ, &none, None).await;

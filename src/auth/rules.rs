@@ -28,6 +28,8 @@ pub struct Rule {
 /// What a rule gives.
 #[derive(Debug)]
 pub(super) struct Grant {
+    /// The rule, by the principals that it is about.
+    pub(super) name: Arc<str>,
     pub(super) tenant: Arc<str>,
     pub(super) rights: Rights,
     pub(super) images: Option<Vec<Pattern>>,
@@ -44,6 +46,7 @@ impl Rules {
     pub(super) fn new(rules: &[Rule]) -> Self {
         if rules.is_empty() {
             let everything = Grant {
+                name: "*".into(),
                 tenant: DEFAULT_TENANT.into(),
                 rights: Rights::all(),
                 images: None,
@@ -54,7 +57,9 @@ impl Rules {
             return Self(vec![(everybody, Arc::new(everything))]);
         }
         let rules = rules.iter().map(|rule| {
+            let principals = rule.principals.iter().map(ToString::to_string);
             let grant = Grant {
+                name: principals.collect::<Vec<_>>().join(",").into(),
                 tenant: rule.tenant.as_str().into(),
                 rights: rule.rights.clone(),
                 images: rule.images.clone(),

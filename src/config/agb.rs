@@ -92,8 +92,7 @@ impl AgbConfig {
 
 fn read_domains(reader: &mut Reader<'_>) -> Option<Vec<String>> {
     const SETTING: &str = "agb.session_link_domains";
-    let domains: Option<Vec<String>> = reader.optional(SETTING);
-    let domains = domains.unwrap_or_else(|| vec!["agb.cloud".to_owned()]);
+    let domains = reader.or_default(SETTING, vec!["agb.cloud".to_owned()]);
     let is_part = |part: &str| {
         let is_taken =
             |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
@@ -163,6 +162,7 @@ pub(super) fn read_key(
     variable: Option<String>,
 ) -> Option<Option<AccountKey>> {
     let file: Option<PathBuf> = reader.optional(KEY_SETTING);
+    reader.secret(API_KEY_VARIABLE, variable.is_some());
     let (setting, key) = match (variable, file) {
         (Some(key), None) => (API_KEY_VARIABLE, AccountKey::try_new(key)),
         (None, Some(file)) => (KEY_SETTING, AccountKey::in_file(&file)),

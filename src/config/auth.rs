@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ServerConfig;
 use super::reader::Reader;
 use crate::auth::{
-    Algorithm, AuthConfig, DEFAULT_TENANT, IssuerSettings, KeySource, Method, Pattern,
-    QuotaSettings, RemoteKeys, Right, Rights, Rule, principal_name,
+    Algorithm, AuthConfig, IssuerSettings, KeySource, Method, Pattern, QuotaSettings, RemoteKeys,
+    Right, Rights, Rule, principal_name,
 };
 use crate::domain::{Labels, Limits, Violations};
 
@@ -23,32 +24,65 @@ const FORCE: &str = "auth.allow_none_beyond_loopback";
 /// What a pattern of principals may begin with, so that one that can never fit is told.
 const KINDS: [&str; 5] = ["token:", "jwt:", "mtls:", "key:", "anonymous"];
 
-/// An entry of `auth.jwt`, as it is written.
-#[derive(Deserialize)]
+/// An entry of `auth.jwt`, as it is written, with the defaults of what is not.
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawIssuer {
     name: String,
     issuer: String,
     audiences: Vec<String>,
-    #[serde(default)]
-    algorithms: Option<Vec<String>>,
+    #[serde(default = "default::algorithms")]
+    algorithms: Vec<String>,
     jwks_file: Option<PathBuf>,
     jwks_url: Option<String>,
     jwks_ca_file: Option<PathBuf>,
     jwks_bearer_token_file: Option<PathBuf>,
-    jwks_refresh: Option<String>,
-    jwks_unknown_key_pause: Option<String>,
-    jwks_timeout: Option<String>,
-    leeway: Option<String>,
-    principal_claim: Option<String>,
+    #[serde(default = "default::jwks_refresh")]
+    jwks_refresh: String,
+    #[serde(default = "default::jwks_unknown_key_pause")]
+    jwks_unknown_key_pause: String,
+    #[serde(default = "default::jwks_timeout")]
+    jwks_timeout: String,
+    #[serde(default = "default::leeway")]
+    leeway: String,
+    #[serde(default = "default::principal_claim")]
+    principal_claim: String,
+}
+
+/// The defaults of entries.
+mod default {
+    macro_rules! texts {
+        ($($name:ident = $text:literal;)*) => {
+            $(pub(super) fn $name() -> String {
+                $text.to_owned()
+            })*
+        };
+    }
+
+    texts! {
+        jwks_refresh = "10m";
+        jwks_unknown_key_pause = "30s";
+        jwks_timeout = "5s";
+        leeway = "30s";
+        principal_claim = "sub";
+    }
+
+    pub(super) fn algorithms() -> Vec<String> {
+        ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec()
+    }
+
+    pub(super) fn tenant() -> String {
+        crate::auth::DEFAULT_TENANT.to_owned()
+    }
 }
 
 /// An entry of `auth.rules`, as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
     principals: Vec<String>,
-    tenant: Option<String>,
+    #[serde(default = "default::tenant")]
+    tenant: String,
     roles: Vec<String>,
     images: Option<Vec<String>>,
     #[serde(default)]
@@ -66,8 +100,8 @@ pub(super) fn read(
     reload_interval: Option<Duration>,
 ) -> Option<AuthConfig> {
     let methods = methods(reader);
-    let is_forced = reader.optional(FORCE).unwrap_or(false);
-    let open_reflection = reader.optional("auth.open_reflection").unwrap_or(true);
+    let is_forced = reader.or_default(FORCE, false);
+    let open_reflection = reader.or_default("auth.open_reflection", true);
     let token_file: Option<PathBuf> = reader.optional("auth.token_file");
     let issuers: Vec<Option<RawIssuer>> = reader.entries("auth.jwt");
     let rules: Vec<Option<RawRule>> = reader.entries("auth.rules");
@@ -112,8 +146,7 @@ pub(super) fn read(
 }
 
 fn methods(reader: &mut Reader<'_>) -> Vec<Method> {
-    let names: Option<Vec<String>> = reader.optional("auth.methods");
-    let names = names.unwrap_or_else(|| vec![Method::None.name().to_owned()]);
+    let names = reader.or_default("auth.methods", vec![Method::None.name().to_owned()]);
     if names.is_empty() {
         reader.problem("auth.methods", "must not be empty");
     }
@@ -180,22 +213,15 @@ fn issuer(raw: RawIssuer, problem: Note<'_>) -> Option<IssuerSettings> {
             "audiences",
             raw.audiences.is_empty() || raw.audiences.contains(&String::new()),
         ),
-        (
-            "principal_claim",
-            raw.principal_claim.as_deref() == Some(""),
-        ),
-        (
-            "algorithms",
-            raw.algorithms.as_ref().is_some_and(Vec::is_empty),
-        ),
+        ("principal_claim", raw.principal_claim.is_empty()),
+        ("algorithms", raw.algorithms.is_empty()),
     ] {
         if is_empty {
             problem(field, "must not be empty".to_owned());
         }
     }
     let mut algorithms = Vec::new();
-    let default = || ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec();
-    for name in raw.algorithms.unwrap_or_else(default) {
+    for name in raw.algorithms {
         if let Some(algorithm) = Algorithm::of_name(&name) {
             algorithms.push(algorithm);
         } else {
@@ -207,30 +233,22 @@ fn issuer(raw: RawIssuer, problem: Note<'_>) -> Option<IssuerSettings> {
         }
     }
     let leeway = duration(
-        raw.leeway,
+        &raw.leeway,
         "leeway",
-        "30s",
-        Duration::ZERO,
-        600 * SECOND,
+        Duration::ZERO..=600 * SECOND,
         problem,
     );
-    let refresh = duration(
-        raw.jwks_refresh,
-        "jwks_refresh",
-        "10m",
-        SECOND,
-        DAY,
+    let refresh = duration(&raw.jwks_refresh, "jwks_refresh", SECOND..=DAY, problem);
+    let unknown_key_pause = duration(
+        &raw.jwks_unknown_key_pause,
+        "jwks_unknown_key_pause",
+        10 * MILLISECOND..=HOUR,
         problem,
     );
-    let pause = raw.jwks_unknown_key_pause;
-    let field = "jwks_unknown_key_pause";
-    let unknown_key_pause = duration(pause, field, "30s", 10 * MILLISECOND, HOUR, problem);
     let timeout = duration(
-        raw.jwks_timeout,
+        &raw.jwks_timeout,
         "jwks_timeout",
-        "5s",
-        100 * MILLISECOND,
-        60 * SECOND,
+        100 * MILLISECOND..=60 * SECOND,
         problem,
     );
     let keys = match (raw.jwks_file, raw.jwks_url) {
@@ -260,7 +278,7 @@ fn issuer(raw: RawIssuer, problem: Note<'_>) -> Option<IssuerSettings> {
         algorithms,
         keys,
         leeway: leeway?,
-        principal_claim: raw.principal_claim.unwrap_or_else(|| "sub".to_owned()),
+        principal_claim: raw.principal_claim,
     })
 }
 
@@ -283,18 +301,15 @@ fn check_url(text: &str) -> Result<(), &'static str> {
 }
 
 fn duration(
-    text: Option<String>,
+    text: &str,
     field: &str,
-    default: &str,
-    min: Duration,
-    max: Duration,
+    range: RangeInclusive<Duration>,
     problem: Note<'_>,
 ) -> Option<Duration> {
-    let text = text.unwrap_or_else(|| default.to_owned());
-    let parsed = humantime::parse_duration(&text).ok();
-    let fitting = parsed.filter(|duration| (min..=max).contains(duration));
+    let parsed = humantime::parse_duration(text).ok();
+    let fitting = parsed.filter(|duration| range.contains(duration));
     if fitting.is_none() {
-        let [min, max] = [min, max].map(humantime::format_duration);
+        let [min, max] = [*range.start(), *range.end()].map(humantime::format_duration);
         problem(
             field,
             format!("must be a duration from {min} to {max}, got {text:?}"),
@@ -308,7 +323,7 @@ fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Rule {
         ("principals", raw.principals.is_empty()),
         ("roles", raw.roles.is_empty()),
         ("images", raw.images.as_ref().is_some_and(Vec::is_empty)),
-        ("tenant", raw.tenant.as_deref() == Some("")),
+        ("tenant", raw.tenant.is_empty()),
     ] {
         if is_empty {
             problem(field, "must not be empty".to_owned());
@@ -346,7 +361,7 @@ fn rule(raw: RawRule, limits: Option<&Limits>, problem: Note<'_>) -> Rule {
     }
     Rule {
         principals,
-        tenant: raw.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+        tenant: raw.tenant,
         rights: Rights::new(rights),
         images,
         labels: raw.labels,

@@ -3,6 +3,7 @@
 //! Every problem is told at once, a line each. Nothing else in the gateway reads the environment. Sources, later ones win:
 //! defaults, the file, `AGB_ENDPOINT`, and `AGB_GATEWAY_<SECTION>__<SETTING>` (for example `AGB_GATEWAY_SERVER__LISTEN`).
 
+mod admin;
 mod agb;
 mod auth;
 mod limits;
@@ -13,6 +14,7 @@ mod reader;
 mod secrets;
 mod server;
 mod session;
+mod settings;
 mod sync;
 mod telemetry;
 mod tenants;
@@ -23,12 +25,14 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
+pub use admin::AdminConfig;
 pub use agb::AgbConfig;
 pub use mapping::MappingConfig;
 pub use reader::{Problem, Problems};
 pub use secrets::SecretsConfig;
 pub use server::ServerConfig;
 pub use session::SessionConfig;
+pub use settings::Settings;
 pub use sync::SyncConfig;
 
 use crate::auth::AuthConfig;
@@ -41,6 +45,8 @@ const SHIPPED_PRESETS: &str = include_str!("../../config/sync-policies.toml");
 const ENV_PREFIX: &str = "AGB_GATEWAY_";
 const API_KEY_VARIABLE: &str = "AGB_API_KEY";
 const ENDPOINT_VARIABLE: &str = "AGB_ENDPOINT";
+/// `AGB_GATEWAY_REVISION` is for builds, and may be left over from one.
+const REVISION: &str = "revision";
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -69,6 +75,10 @@ pub struct Config {
     pub log: LogSettings,
     /// What else is told, and where to.
     pub telemetry: TelemetrySettings,
+    /// Where operators ask.
+    pub admin: AdminConfig,
+    /// What each setting is, to be shown.
+    pub settings: Settings,
 }
 
 impl Config {
@@ -86,7 +96,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let environment = Env::prefixed(ENV_PREFIX)
-            .filter(|name| !is_service_link(name.as_str()))
+            .filter(|name| !is_service_link(name.as_str()) && name != REVISION)
             .split("__");
         let figment = figment
             .merge(
@@ -122,10 +132,11 @@ impl Config {
         let tenants = tenants::read(&mut reader, account.as_ref(), auth.as_ref());
         let log = log::read(&mut reader);
         let telemetry = telemetry::read(&mut reader);
-        reader.finish()?;
+        let admin = AdminConfig::read(&mut reader);
+        let settings = reader.finish()?;
         // Whatever could not be read has left a problem behind.
         match (
-            server, auth, agb, sync, session, secrets, mapping, limits, log, telemetry,
+            server, auth, agb, sync, session, secrets, mapping, limits, log, telemetry, admin,
         ) {
             (
                 Some(server),
@@ -138,6 +149,7 @@ impl Config {
                 Some(limits),
                 Some(log),
                 Some(telemetry),
+                Some(admin),
             ) => Ok(Self {
                 server,
                 auth,
@@ -151,6 +163,8 @@ impl Config {
                 tenants,
                 log,
                 telemetry,
+                admin,
+                settings,
             }),
             _ => Err(Problem::new("configuration", "could not be read").into()),
         }
@@ -289,6 +303,29 @@ mod tests {
         assert_eq!(problems("", &variables), Vec::<String>::new());
         variables.push(("AGB_GATEWAY_LISTEN", "127.0.0.1:1"));
         assert_eq!(problems("", &variables).len(), 1);
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        let told = |origin: &str| {
+            let file = format!("[server]\ngrpc_web_origins = [{origin:?}]");
+            problems(&file, &[("AGB_API_KEY", "k")]).len()
+        };
+        for origin in [
+            "",
+            "*",
+            "https://*.example",
+            "https://tools.example/",
+            "https://Tools.example",
+            "https://user@tools.example",
+            "https://tools.example:443",
+            "tools.example",
+            "ftp://tools.example",
+        ] {
+            assert_eq!(told(origin), 1, "{origin}");
+        }
+        assert_eq!(told("https://tools.example"), 0);
+        assert_eq!(told("http://127.0.0.1:8080"), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::reader::Reader;
 use crate::domain::{
@@ -14,7 +14,7 @@ use crate::domain::{
 const SECTION: &str = "sync_policies";
 
 /// A preset as it is written: the parts of AGB's policy by the names of the protobuf messages, each with its default.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
     description: String,
@@ -29,7 +29,7 @@ struct Written {
 
 macro_rules! part {
     ($name:ident {$($field:ident: $type:ty = $default:expr),* $(,)?}) => {
-        #[derive(Deserialize)]
+        #[derive(Deserialize, Serialize)]
         #[serde(deny_unknown_fields, default)]
         #[allow(clippy::struct_field_names)] // The names are those of the protobuf messages.
         struct $name {
@@ -82,7 +82,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> BTreeMap<String, Preset> {
     for name in reader.names(SECTION) {
         let setting = format!("{SECTION}.{name}");
         match reader
-            .extract::<Written>(&setting)
+            .section::<Written>(&setting)
             .and_then(|written| policy(&written))
         {
             Ok((description, policy)) => {

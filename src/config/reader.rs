@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::value::{Dict, Value};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::settings::Settings;
 use crate::domain::Limit;
 
 /// One thing that is wrong with the configuration.
@@ -63,10 +65,11 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Reads settings, and remembers problems and which settings there are.
+/// Reads settings, and remembers problems, which settings there are, and what each one is.
 pub(super) struct Reader<'a> {
     figment: &'a Figment,
     known: BTreeSet<&'static str>,
+    settings: Settings,
     problems: Vec<Problem>,
 }
 
@@ -75,12 +78,30 @@ impl<'a> Reader<'a> {
         Self {
             figment,
             known: BTreeSet::new(),
+            settings: Settings::default(),
             problems: Vec::new(),
         }
     }
 
     /// A setting of any type; `None` when it is absent or wrong.
     pub(super) fn optional<T: DeserializeOwned>(&mut self, setting: &'static str) -> Option<T> {
+        let written = self.figment.find_value(setting).ok();
+        self.settings.note(setting, &written);
+        self.value(setting)
+    }
+
+    /// A setting of any type, which has a default.
+    pub(super) fn or_default<T: DeserializeOwned + Serialize>(
+        &mut self,
+        setting: &'static str,
+        default: T,
+    ) -> T {
+        let value = self.value(setting).unwrap_or(default);
+        self.settings.note(setting, &value);
+        value
+    }
+
+    fn value<T: DeserializeOwned>(&mut self, setting: &'static str) -> Option<T> {
         self.known.insert(setting);
         self.figment.find_value(setting).ok()?;
         match self.figment.extract_inner(setting) {
@@ -100,11 +121,13 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let problems = self.problems.len();
-        let text: Option<String> = self.optional(setting);
+        let text = self.value::<String>(setting);
         if self.problems.len() > problems {
             return None;
         }
-        match parse(text.as_deref().unwrap_or(default)) {
+        let text = text.as_deref().unwrap_or(default);
+        self.settings.note(setting, text);
+        match parse(text) {
             Ok(value) => Some(value),
             Err(rule) => {
                 self.problem(setting, rule);
@@ -145,7 +168,7 @@ impl<'a> Reader<'a> {
         range: RangeInclusive<i64>,
     ) -> Option<usize> {
         let problems = self.problems.len();
-        let number = self.optional(setting).unwrap_or(default);
+        let number = self.or_default(setting, default);
         if self.problems.len() > problems {
             return None;
         }
@@ -165,8 +188,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The entries of a list of sections; `None` stands for one that cannot be read, which is told by its place.
-    pub(super) fn entries<T: DeserializeOwned>(&mut self, setting: &'static str) -> Vec<Option<T>> {
-        let entries: Vec<Value> = self.optional(setting).unwrap_or_default();
+    pub(super) fn entries<T: DeserializeOwned + Serialize>(
+        &mut self,
+        setting: &'static str,
+    ) -> Vec<Option<T>> {
+        let entries: Vec<Value> = self.value(setting).unwrap_or_default();
         let entries = entries.iter().enumerate();
         let read = entries.map(|(index, entry)| match entry.deserialize() {
             Ok(entry) => Some(entry),
@@ -179,18 +205,30 @@ impl<'a> Reader<'a> {
                 None
             }
         });
-        read.collect()
+        let read: Vec<Option<T>> = read.collect();
+        self.settings.note(setting, &read);
+        read
     }
 
     /// The names of what a section holds, where these are not fixed.
     pub(super) fn names(&mut self, section: &'static str) -> Vec<String> {
-        let settings: Dict = self.optional(section).unwrap_or_default();
+        let settings: Dict = self.value(section).unwrap_or_default();
         settings.keys().cloned().collect()
     }
 
-    /// What stands under a name. The error is the rule that it breaks.
-    pub(super) fn extract<T: DeserializeOwned>(&self, setting: &str) -> Result<T, String> {
-        self.figment.extract_inner(setting).map_err(rules)
+    /// A section whose name is not fixed. The error is the rule that it breaks.
+    pub(super) fn section<T: DeserializeOwned + Serialize>(
+        &mut self,
+        section: &str,
+    ) -> Result<T, String> {
+        let read = self.figment.extract_inner(section).map_err(rules)?;
+        self.settings.note_section(section, &read);
+        Ok(read)
+    }
+
+    /// Notes a secret that is set elsewhere.
+    pub(super) fn secret(&mut self, setting: &str, is_set: bool) {
+        self.settings.note_secret(setting, is_set);
     }
 
     /// Notes a problem.
@@ -198,8 +236,8 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(setting, rule));
     }
 
-    /// Tells all problems, among them settings that nobody asked for.
-    pub(super) fn finish(mut self) -> Result<(), Problems> {
+    /// What each setting is; or all problems, among them settings that nobody asked for.
+    pub(super) fn finish(mut self) -> Result<Settings, Problems> {
         match self.figment.extract::<Dict>() {
             Ok(settings) => {
                 let mut unknown = Vec::new();
@@ -215,7 +253,7 @@ impl<'a> Reader<'a> {
             }
         }
         if self.problems.is_empty() {
-            Ok(())
+            Ok(self.settings)
         } else {
             Err(Problems(self.problems))
         }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Reader;
-use crate::secret::{Reloaded, Secrets, read_file, text_of};
+use crate::secret::{Looking, Reloaded, Secrets, read_file, text_of};
+use crate::telemetry::Telemetry;
 
 const SIGNING_SETTING: &str = "secrets.signing_key_file";
 
@@ -39,8 +40,19 @@ impl SecretsConfig {
         })
     }
 
+    /// How the files are looked at.
+    pub fn looking(&self, telemetry: &Telemetry) -> Looking {
+        Looking {
+            interval: self.reload_interval,
+            telemetry: telemetry.clone(),
+        }
+    }
+
     /// The keys of the file, and what it holds from now on; `None` without a file.
-    pub async fn signing_keys(&self) -> Result<Option<Reloaded<Secrets>>, String> {
+    pub async fn signing_keys(
+        &self,
+        telemetry: &Telemetry,
+    ) -> Result<Option<Reloaded<Secrets>>, String> {
         let Some(file) = &self.signing_key_file else {
             return Ok(None);
         };
@@ -48,7 +60,7 @@ impl SecretsConfig {
         let keys = Reloaded::watch(
             SIGNING_SETTING,
             vec![file.clone()],
-            self.reload_interval,
+            self.looking(telemetry),
             make,
         );
         keys.await.map(Some)

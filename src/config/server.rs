@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{HeaderValue, Uri};
+
 use super::read_all;
 use super::reader::Reader;
 use crate::listen::{ClientCertificates, ConnectionSettings, TlsFiles};
@@ -13,6 +15,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const MIB: i64 = 1 << 20;
 const CLIENTS: &str = "server.tls_client_certificates";
+const ORIGINS: &str = "server.grpc_web_origins";
 const CERTIFICATE: &str = "server.tls_certificate_file";
 
 /// The listening side.
@@ -49,6 +52,8 @@ pub struct ServerConfig {
     pub max_concurrent_calls: usize,
     /// The longest message that is read, in bytes: 1 KiB to 1 GiB. Default: 4 MiB.
     pub max_message_bytes: usize,
+    /// The origins of pages that may call by gRPC-Web, such as `https://tools.example`. Default: none, and then there is no gRPC-Web.
+    pub grpc_web_origins: Vec<HeaderValue>,
 }
 
 impl ServerConfig {
@@ -72,6 +77,7 @@ impl ServerConfig {
             reader.number("server.max_message_bytes", 4 * MIB, 1024..=1024 * MIB);
         let connections = read_connections(reader, max_deadline);
         let tls = read_tls(reader);
+        let grpc_web_origins = read_origins(reader);
         let (max_deadline, default_deadline) = (max_deadline?, default_deadline?);
         if default_deadline > max_deadline {
             reader.problem(
@@ -89,6 +95,7 @@ impl ServerConfig {
             tls: tls?,
             max_concurrent_calls: max_concurrent_calls?,
             max_message_bytes: max_message_bytes?,
+            grpc_web_origins: grpc_web_origins?,
         })
     }
 }
@@ -126,6 +133,33 @@ fn read_connections(
         max_header_bytes: u32::try_from(max_header_bytes?).ok()?,
         max_control_frames_per_second: u32::try_from(max_control_frames_per_second?).ok()?,
     })
+}
+
+fn read_origins(reader: &mut Reader<'_>) -> Option<Vec<HeaderValue>> {
+    let written: Vec<String> = reader.or_default(ORIGINS, Vec::new());
+    let origins: Vec<_> = written.iter().filter_map(|text| origin(text)).collect();
+    if origins.len() == written.len() {
+        return Some(origins);
+    }
+    let rule = "must be origins as browsers write them, such as \"https://tools.example\": http or https, in lower case, without a path";
+    reader.problem(ORIGINS, format!("{rule}, got {written:?}"));
+    None
+}
+
+/// An origin (RFC 6454, section 6.2), to be compared byte by byte. No `*`: pages have credentials.
+fn origin(text: &str) -> Option<HeaderValue> {
+    let uri: Uri = text.parse().ok()?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| ["http", "https"].contains(scheme))?;
+    let authority = uri.authority()?;
+    let is_whole = text == format!("{scheme}://{authority}");
+    let is_plain = !authority.as_str().contains(['*', '@']) && text == text.to_lowercase();
+    let is_default = match scheme {
+        "https" => authority.port_u16() == Some(443),
+        _ => authority.port_u16() == Some(80),
+    };
+    (is_whole && is_plain && !is_default).then(|| HeaderValue::from_str(text).ok())?
 }
 
 /// The outer `None`: something is wrong.

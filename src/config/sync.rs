@@ -28,7 +28,7 @@ impl SyncConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let floor = reader.duration("sync.pace_floor", "50ms", MILLISECOND..=MINUTE);
         let ceiling = reader.duration("sync.pace_ceiling", "1400ms", MILLISECOND..=MINUTE);
-        let share = reader.optional("sync.pace_share").unwrap_or(0.08);
+        let share = reader.or_default("sync.pace_share", 0.08);
         let grace = reader.duration("sync.grace", "30s", 1000 * MILLISECOND..=60 * MINUTE);
         let settle = reader.duration("sync.settle", "1s", Duration::ZERO..=MINUTE);
         let looks_per_second = reader.number("sync.looks_per_second", 200, 1..=100_000);

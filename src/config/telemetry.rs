@@ -25,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<TelemetrySettings> {
         }
     });
     let attributes = read_attributes(reader);
-    let metrics_listen = read_address(reader, "telemetry.metrics_listen");
+    let metrics_listen = read_address(reader, "telemetry.metrics_listen", "0.0.0.0:9464");
     let otlp = read_otlp(reader);
     let traces = read_traces(reader);
     Some(TelemetrySettings {
@@ -42,18 +42,19 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<TelemetrySettings> {
 pub(super) fn read_address(
     reader: &mut Reader<'_>,
     setting: &'static str,
+    example: &str,
 ) -> Option<Option<SocketAddr>> {
     reader.parsed(setting, "", |text| match text {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
-            format!("must be an address and a port such as \"0.0.0.0:9464\", got {text:?}")
+            format!("must be an address and a port such as {example:?}, got {text:?}")
         }),
     })
 }
 
 fn read_attributes(reader: &mut Reader<'_>) -> Option<Vec<(String, String)>> {
     const SETTING: &str = "telemetry.resource_attributes";
-    let attributes: BTreeMap<String, String> = reader.optional(SETTING).unwrap_or_default();
+    let attributes: BTreeMap<String, String> = reader.or_default(SETTING, BTreeMap::new());
     let is_good = |text: &str| (1..=MAX_NAME).contains(&text.len());
     let wrong = attributes.len() > MAX_ENTRIES
         || !attributes
@@ -123,19 +124,19 @@ fn read_otlp(reader: &mut Reader<'_>) -> Option<Option<OtlpSettings>> {
 fn read_traces(reader: &mut Reader<'_>) -> Option<TraceSettings> {
     const RATIO: &str = "telemetry.traces.sample_ratio";
     const BAGGAGE: &str = "telemetry.traces.baggage_keys";
-    let sample_ratio: f64 = reader.optional(RATIO).unwrap_or(0.01);
+    let sample_ratio: f64 = reader.or_default(RATIO, 0.01);
     if !(0.0..=1.0).contains(&sample_ratio) {
         reader.problem(RATIO, format!("must be 0 to 1, got {sample_ratio}"));
     }
-    let keep_errors = reader.optional("telemetry.traces.keep_errors");
+    let keep_errors = reader.or_default("telemetry.traces.keep_errors", false);
     let max_queued_spans = reader.number("telemetry.traces.max_queued_spans", 8_192, 1..=1_000_000);
-    let baggage_keys: Vec<String> = reader.optional(BAGGAGE).unwrap_or_default();
+    let baggage_keys: Vec<String> = reader.or_default(BAGGAGE, Vec::new());
     if baggage_keys.len() > MAX_ENTRIES {
         reader.problem(BAGGAGE, format!("must hold at most {MAX_ENTRIES} names"));
     }
     Some(TraceSettings {
         sample_ratio,
-        keep_errors: keep_errors.unwrap_or_default(),
+        keep_errors,
         max_queued_spans: max_queued_spans?,
         baggage_keys,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::API_KEY_VARIABLE;
 use super::agb::KEY_SETTING;
@@ -14,7 +14,7 @@ use crate::secret::AccountKey;
 
 const SECTION: &str = "tenants";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     api_key_file: PathBuf,
@@ -38,7 +38,7 @@ pub(super) fn read(
             continue;
         }
         let key = reader
-            .extract::<Written>(&setting)
+            .section::<Written>(&setting)
             .and_then(|written| AccountKey::in_file(&written.api_key_file));
         match key {
             Ok(key) => {

@@ -14,6 +14,7 @@ use super::decide::{Timing, millis};
 use super::flight::{Claimed, Flight};
 use super::reconcile::{Made, make};
 use super::stamp::{Keys, Parameters, Phase, Stamp};
+use super::told::Told;
 use super::upstream::{LabelMap, Upstream};
 use crate::agb::{self, wire};
 use crate::resilience::{Deadline, Pace};
@@ -118,6 +119,7 @@ pub struct Creations {
     pub(super) clock: Clock,
     /// What goes on after its callers have gone.
     tasks: TaskTracker,
+    pub(super) told: Told,
     /// Calls under way.
     flights: Arc<Mutex<Flights>>,
 }
@@ -130,6 +132,7 @@ impl Creations {
         settings: Settings,
         clock: Clock,
         tasks: TaskTracker,
+        told: Told,
     ) -> Self {
         Self {
             upstream,
@@ -137,6 +140,7 @@ impl Creations {
             settings,
             clock,
             tasks,
+            told,
             flights: Arc::default(),
         }
     }
@@ -170,6 +174,11 @@ impl Creations {
                 "creating the session; should AGB still create it, it will be released",
             )),
         }
+    }
+
+    /// A call has failed to get a session.
+    pub fn has_failed(&self) {
+        self.told.created("failed");
     }
 
     /// Finds or creates the session of a `request_id`. Calls of the same id share the work.

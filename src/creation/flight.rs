@@ -116,7 +116,12 @@ impl Claimed {
             Ok(*fate)
         });
         match handed_over.await {
-            Ok(Ok(Fate::HandedOver)) => Ok(()),
+            Ok(Ok(Fate::HandedOver)) => {
+                let is_found = self.acquired.is_owned || !self.acquired.is_created_here;
+                let outcome = if is_found { "found" } else { "created" };
+                self.creations.told.created(outcome);
+                Ok(())
+            }
             Ok(Ok(_)) => Err(Error::Gone),
             Ok(Err(error)) => Err(Error::Agb { error, doing }),
             Err(_exceeded) => Err(Error::Deadline(doing)),

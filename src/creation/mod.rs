@@ -13,6 +13,7 @@ mod flight;
 mod reconcile;
 mod stamp;
 mod sweeper;
+mod told;
 mod upstream;
 
 pub use creations::{Clock, Creations, Error, Request, Settings};
@@ -21,4 +22,5 @@ pub use flight::{Claimed, Flight};
 pub use reconcile::Made;
 pub use stamp::{Claim, Keys, Parameters, Phase, Stamp};
 pub use sweeper::{Sweep, Sweeper};
+pub use told::Told;
 pub use upstream::{LabelMap, Listed, Upstream};

@@ -41,7 +41,9 @@ pub(super) async fn make(
             tracing::warn!(%error, "looking for a session whose creation was not answered");
             // The next look is the next attempt.
             let looking = Deadline::after(creations.upstream.request_timeout()).with_attempts(1);
-            find(creations, &stamp.attempt, looking).await.ok_or(error)
+            let found = find(creations, &stamp.attempt, looking).await;
+            creations.told.reconciled(found.is_some());
+            found.ok_or(error)
         }
         answer => answer,
     }?;
@@ -136,6 +138,7 @@ impl Made {
             doing: "handing the session over; it is being released",
         })?;
         self.leave();
+        self.creations.told.created("created");
         Ok(())
     }
 

@@ -58,7 +58,10 @@ impl Sweeper {
             // Replicas that were started together do not stay in step.
             sleep(self.interval.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             match self.round().await {
-                Ok(sweep) => tracing::debug!(?sweep, "swept"),
+                Ok(sweep) => {
+                    self.creations.told.swept(sweep.released, sweep.listed);
+                    tracing::debug!(?sweep, "swept");
+                }
                 Err(error) => tracing::warn!(%error, "could not sweep; trying again later"),
             }
         }

@@ -121,6 +121,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{AuthConfig, Method};
+    use crate::telemetry::Telemetry;
 
     #[tokio::test]
     async fn what_is_behind_it_sees_the_caller_and_no_credentials() {
@@ -132,7 +133,7 @@ mod tests {
             open_reflection: true,
             reload_interval: Duration::from_secs(1),
         };
-        let guard = Guard::start(&config).await.unwrap();
+        let guard = Guard::start(&config, &Telemetry::off()).await.unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         let behind = service_fn(move |request: Request<Body>| {

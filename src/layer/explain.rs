@@ -1,8 +1,8 @@
 //! Explains gRPC's own refusals: unknown methods, and requests that cannot be read.
 //!
 //! tonic answers these before any service is asked, with a bare code. Every status of the services has details, so a status
-//! without them is tonic's. Of tonic's, INTERNAL means that the request broke the protocol, and OUT_OF_RANGE that a message was
-//! too long. Other codes come from `grpc.health.v1`, and stay as they are.
+//! without them is tonic's. Of tonic's, INTERNAL means that the request broke the protocol, and OUT_OF_RANGE or
+//! RESOURCE_EXHAUSTED that a message was too long. Other codes come from `grpc.health.v1`, and stay as they are.
 
 use std::task::{Context, Poll};
 
@@ -68,7 +68,8 @@ fn unread(headers: &HeaderMap, method: String) -> Option<Unread> {
         // tonic has no words for a method that it does not know.
         Code::Unimplemented if words.is_empty() => Some(Unread::UnknownMethod(method)),
         Code::Unimplemented => Some(Unread::Compressed(words)),
-        Code::OutOfRange => Some(Unread::TooLong(words)),
+        // Of RESOURCE_EXHAUSTED, only what grows beyond the limit when it is unpacked: the services' own have details.
+        Code::OutOfRange | Code::ResourceExhausted => Some(Unread::TooLong(words)),
         Code::Internal => Some(Unread::Malformed(words)),
         _ => None,
     }

@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use crate::auth::Peer;
 use crate::proto;
-use crate::telemetry::{Call, Span, Telemetry};
+use crate::telemetry::{Call, Notes, Span, Telemetry};
 
 /// The trailer with the id of the trace, 32 hexadecimal digits.
 pub const TRACE_ID: &str = "trace-id";
@@ -29,6 +29,11 @@ pub const AGB_REQUEST_ID: &str = "agb-request-id";
 const OWN: &str = "/agb.gateway.";
 /// What OpenTelemetry calls a method that there is not.
 const OTHER: &str = "_OTHER";
+
+/// The tenant of callers with AGB keys of their own, who have none of the configuration.
+const OWN_ACCOUNT: &str = "(own account)";
+/// The reasons of refusals for who called, or for what they may do.
+const REFUSALS: [&str; 3] = ["UNAUTHENTICATED", "PERMISSION_DENIED", "RATE_LIMITED"];
 
 /// Observes every call.
 #[derive(Clone, Debug)]
@@ -163,9 +168,18 @@ impl Drop for Running {
                 KeyValue::new("rpc.response.status_code", name(code)),
             ],
         );
-        self.span.enter(|| self.log(code, elapsed));
+        let notes = self.call.notes();
+        if notes.principal.is_some() {
+            let tenant = notes.tenant.clone().unwrap_or_else(|| OWN_ACCOUNT.into());
+            let tenant = KeyValue::new("agb_gateway.tenant", tenant);
+            instruments.tenant_calls.add(1, &[tenant]);
+        }
+        if let Some(reason) = notes.reason.filter(|reason| REFUSALS.contains(reason)) {
+            let reason = KeyValue::new("agb_gateway.reason", reason);
+            instruments.auth_refused.add(1, &[reason]);
+        }
+        self.span.enter(|| self.log(&notes, code, elapsed));
         if self.span.is_recording() {
-            let notes = self.call.notes();
             if let Some(principal) = notes.principal {
                 self.span.set("enduser.id", principal.to_string());
             }
@@ -182,8 +196,8 @@ impl Drop for Running {
 }
 
 macro_rules! access {
-    ($level:ident, $running:expr, $code:expr, $elapsed:expr) => {{
-        let notes = $running.call.notes();
+    ($level:ident, $running:expr, $notes:expr, $code:expr, $elapsed:expr) => {{
+        let notes = $notes;
         let caller_has_gone = $running.status.is_none();
         tracing::$level!(
             target: "access",
@@ -202,11 +216,11 @@ macro_rules! access {
 }
 
 impl Running {
-    fn log(&self, code: Code, elapsed: Duration) {
+    fn log(&self, notes: &Notes, code: Code, elapsed: Duration) {
         if self.method == OTHER || self.method.starts_with(OWN) {
-            access!(info, self, code, elapsed);
+            access!(info, self, notes, code, elapsed);
         } else {
-            access!(debug, self, code, elapsed);
+            access!(debug, self, notes, code, elapsed);
         }
     }
 }

@@ -134,12 +134,14 @@ impl Ended {
     }
 }
 
-/// Whether HTTP/2's own limits were passed: ENHANCE_YOUR_CALM.
+/// Whether HTTP/2's own limits were passed: ENHANCE_YOUR_CALM, said by this side. Clients say it too, when a ping was not answered.
 fn is_calmed(error: &hyper::Error) -> bool {
     let h2 = error
         .source()
         .and_then(|cause| cause.downcast_ref::<h2::Error>());
-    h2.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    h2.is_some_and(|error| {
+        error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
 }
 
 /// Connections that began together do not end together.

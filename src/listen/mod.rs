@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Request, Response};
+use opentelemetry::KeyValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -20,8 +21,10 @@ use tower::Service;
 
 use crate::resilience::Drain;
 use crate::secret::Reloaded;
+use crate::telemetry::Telemetry;
 use connection::Connection;
 pub use frames::FrameGuard;
+pub use places::Occupancy;
 use places::Places;
 pub use tls::{ClientCertificates, Tls, TlsFiles};
 
@@ -60,12 +63,30 @@ pub struct Listener {
     tcp: TcpListener,
     tls: Option<Reloaded<Tls>>,
     settings: ConnectionSettings,
+    telemetry: Telemetry,
+    places: Places,
 }
 
 impl Listener {
     /// Connections of `tcp`, in TLS where there is `tls`.
-    pub fn new(tcp: TcpListener, tls: Option<Reloaded<Tls>>, settings: ConnectionSettings) -> Self {
-        Self { tcp, tls, settings }
+    pub fn new(
+        tcp: TcpListener,
+        tls: Option<Reloaded<Tls>>,
+        settings: ConnectionSettings,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            places: Places::new(&settings),
+            tcp,
+            tls,
+            settings,
+            telemetry,
+        }
+    }
+
+    /// How many connections there are, also while it serves.
+    pub fn occupancy(&self) -> Occupancy {
+        self.places.occupancy()
     }
 
     /// Serves until the drain begins and all connections have ended.
@@ -78,7 +99,10 @@ impl Listener {
         S::Future: Send,
     {
         let connections = TaskTracker::new();
-        let places = Places::new(&self.settings);
+        let instruments = self.telemetry.instruments().clone();
+        let occupancy = self.places.occupancy();
+        let count = move || u32::try_from(occupancy.now().0).ok().map(f64::from);
+        instruments.connections.watch([], count);
         loop {
             let accepted = tokio::select! {
                 () = drain.begun() => break,
@@ -92,7 +116,7 @@ impl Listener {
                     continue;
                 }
             };
-            match places.take(address.ip()) {
+            match self.places.take(address.ip()) {
                 Ok(place) => {
                     let connection = Connection {
                         tls: self.tls.as_ref().map(Reloaded::current),
@@ -100,14 +124,18 @@ impl Listener {
                         service: service.clone(),
                         drain: drain.clone(),
                     };
+                    let floods = instruments.floods.clone();
                     connections.spawn(async move {
                         if connection.serve(prepared(stream), address).await {
+                            floods.add(1, &[]);
                             tracing::warn!(%address, "a connection that flooded was ended");
                             place.refuse_more();
                         }
                     });
                 }
                 Err(setting) => {
+                    let setting_attribute = KeyValue::new("agb_gateway.setting", setting);
+                    instruments.connections_refused.add(1, &[setting_attribute]);
                     tracing::warn!(%address, setting, "a connection too many was closed");
                 }
             }

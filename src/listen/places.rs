@@ -18,6 +18,21 @@ pub(super) struct Places {
     flood_pause: Duration,
 }
 
+/// How many places are taken.
+#[derive(Clone, Debug)]
+pub struct Occupancy {
+    taken: Arc<Mutex<Taken>>,
+    limit: usize,
+}
+
+impl Occupancy {
+    /// How many are taken at this moment, and how many there are.
+    pub fn now(&self) -> (usize, usize) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        (taken.all, self.limit)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
@@ -33,6 +48,14 @@ impl Places {
             limit: settings.max_connections,
             limit_per_address: settings.max_connections_per_address,
             flood_pause: settings.flood_pause,
+        }
+    }
+
+    /// How many are taken, from now on.
+    pub(super) fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            taken: self.taken.clone(),
+            limit: self.limit,
         }
     }
 
@@ -117,7 +140,10 @@ mod tests {
             places.take(address(3)).unwrap_err(),
             "server.max_connections"
         );
+        let occupancy = places.occupancy();
+        assert_eq!(occupancy.now(), (3, 3));
         drop(third);
+        assert_eq!(occupancy.now(), (2, 3));
         assert!(places.take(address(1)).is_err());
         drop(first);
         assert!(places.take(address(1)).is_ok());

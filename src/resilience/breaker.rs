@@ -30,6 +30,19 @@ struct Open {
     probing: bool,
 }
 
+/// Whether calls are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// They are.
+    Closed,
+    /// They are not, for so long.
+    Open(Duration),
+    /// The pause is over, and the next one is let through.
+    ProbeDue,
+    /// One is under way, and no other is let through.
+    Probing,
+}
+
 /// A call that was let through. What is dropped without a word has taught nothing.
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -71,6 +84,21 @@ impl Breaker {
         })
     }
 
+    /// Whether calls are let through, and how many in a row have failed.
+    pub fn state(&self) -> (BreakerState, u32) {
+        self.change(|state| {
+            let breaker = match state.open {
+                None => BreakerState::Closed,
+                Some(open) if open.probing => BreakerState::Probing,
+                Some(open) => match open.until.saturating_duration_since(Instant::now()) {
+                    Duration::ZERO => BreakerState::ProbeDue,
+                    left => BreakerState::Open(left),
+                },
+            };
+            (breaker, state.failures)
+        })
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -83,17 +111,18 @@ impl Permit<'_> {
         self.breaker.change(|state| *state = State::default());
     }
 
-    /// The server could not be reached, or has not answered.
-    pub fn failed(mut self) {
+    /// The server could not be reached, or has not answered. Whether that has opened the breaker is returned.
+    pub fn failed(mut self) -> bool {
         let probe = std::mem::take(&mut self.probe);
         let breaker = self.breaker;
         breaker.change(|state| {
+            let was_open = state.open.is_some();
             state.failures = state.failures.saturating_add(1);
             let pause = match state.open {
                 Some(open) if probe => (open.pause * 2).min(breaker.longest_pause),
                 // Calls from before it opened.
-                Some(_) => return,
-                None if state.failures < breaker.failures_to_open => return,
+                Some(_) => return false,
+                None if state.failures < breaker.failures_to_open => return false,
                 None => breaker.pause,
             };
             state.open = Some(Open {
@@ -101,7 +130,8 @@ impl Permit<'_> {
                 pause,
                 probing: false,
             });
-        });
+            !was_open
+        })
     }
 }
 
@@ -130,7 +160,9 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, times: u32) {
-        (0..times).for_each(|_| breaker.admit().unwrap().failed());
+        for _ in 0..times {
+            breaker.admit().unwrap().failed();
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,6 +186,23 @@ mod tests {
         probe.succeeded();
         assert!(breaker.admit().is_ok());
         assert!(breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_how_it_stands() {
+        let breaker = breaker();
+        fail(&breaker, 2);
+        assert_eq!(breaker.state(), (BreakerState::Closed, 2));
+        fail(&breaker, 1);
+        advance(SECOND / 4).await;
+        let open = BreakerState::Open(SECOND * 3 / 4);
+        assert_eq!(breaker.state(), (open, 3));
+        advance(SECOND).await;
+        assert_eq!(breaker.state().0, BreakerState::ProbeDue);
+        let probe = breaker.admit().unwrap();
+        assert_eq!(breaker.state().0, BreakerState::Probing);
+        probe.succeeded();
+        assert_eq!(breaker.state(), (BreakerState::Closed, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ mod pace;
 mod rate;
 mod retry;
 
-pub use breaker::{Breaker, Permit};
+pub use breaker::{Breaker, BreakerState, Permit};
 pub use budget::Budget;
 pub use deadline::{Deadline, DeadlineExceeded};
 pub use drain::Drain;

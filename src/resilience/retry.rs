@@ -77,6 +77,11 @@ impl Throttle {
         self.change(-1.0) > self.max / 2.0
     }
 
+    /// How many tokens are left, and how many there are at most.
+    pub fn tokens(&self) -> (f64, f64) {
+        (self.change(0.0), self.max)
+    }
+
     fn change(&self, by: f64) -> f64 {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         *tokens = (*tokens + by).clamp(0.0, self.max);
@@ -124,8 +129,10 @@ mod tests {
     #[test]
     fn a_total_outage_costs_at_most_half_the_tokens() {
         let throttle = Throttle::new(100, 0.1);
+        throttle.failed();
+        assert_eq!(throttle.tokens(), (99.0, 100.0));
         let retries = (0..1_000).filter(|_| throttle.failed()).count();
-        assert_eq!(retries, 49);
+        assert_eq!(retries, 48);
     }
 
     #[test]

@@ -4,12 +4,11 @@ mod keyring;
 mod reload;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use keyring::Keyring;
-pub use reload::Reloaded;
+pub use reload::{Looking, Reloaded};
 
 /// The shortest line of a file of signing keys, in characters.
 const SHORTEST_SIGNING_KEY: usize = 32;
@@ -118,17 +117,13 @@ impl AccountKey {
     }
 
     /// The key, and its file from now on. Keys that the file held before still count as secrets, and for what they have signed.
-    pub async fn watch(
-        &self,
-        tenant: &str,
-        interval: Duration,
-    ) -> Result<Reloaded<Secrets>, String> {
+    pub async fn watch(&self, tenant: &str, looking: Looking) -> Result<Reloaded<Secrets>, String> {
         let Some(file) = &self.file else {
             return Ok(Reloaded::fixed(Secrets::one(self.key.clone())));
         };
         let mut before: Option<Secrets> = None;
         let name = format!("the AGB key of tenant {tenant}");
-        Reloaded::watch(name, vec![file.clone()], interval, move |contents| {
+        Reloaded::watch(name, vec![file.clone()], looking, move |contents| {
             let key = Self::try_new(text_of(contents)?)?.key;
             let secrets = Secrets::one(key).followed_by(before.take());
             before = Some(secrets.clone());
@@ -155,6 +150,7 @@ pub fn text_of(contents: &[Vec<u8>]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Telemetry;
 
     #[test]
     fn signing_keys_are_long_and_one_a_line_and_a_refusal_repeats_none() {
@@ -190,7 +186,11 @@ mod tests {
         let file = folder.path().join("key");
         std::fs::write(&file, "first\n").unwrap();
         let key = AccountKey::in_file(&file).unwrap();
-        let keys = key.watch("default", Duration::from_hours(1)).await.unwrap();
+        let looking = Looking {
+            interval: std::time::Duration::from_hours(1),
+            telemetry: Telemetry::off(),
+        };
+        let keys = key.watch("default", looking).await.unwrap();
         for next in ["second", "third"] {
             std::fs::write(&file, next).unwrap();
             let now = keys.refreshed(tokio::time::Instant::now()).await;

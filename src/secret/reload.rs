@@ -8,9 +8,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::telemetry::Telemetry;
+
+/// How often files are looked at, and who hears of what has changed.
+#[derive(Clone, Debug)]
+pub struct Looking {
+    /// How long between two looks.
+    pub interval: Duration,
+    /// Who hears of it.
+    pub telemetry: Telemetry,
+}
 
 /// A value that is made from files, and made anew when they change. Clones share it.
 pub struct Reloaded<T> {
@@ -27,13 +39,13 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
         }
     }
 
-    /// Reads the files now, and again every `interval` for as long as somebody holds the value. `make` gets their contents in
+    /// Reads the files now, and again and again for as long as somebody holds the value. `make` gets their contents in
     /// the order of the paths. What it refuses at the start is the error; what it refuses later is logged under `name`, and the
     /// value before it stays. Its error must not repeat a secret.
     pub async fn watch(
         name: impl Into<String>,
         paths: Vec<PathBuf>,
-        interval: Duration,
+        looking: Looking,
         mut make: impl FnMut(&[Vec<u8>]) -> Result<T, String> + Send + 'static,
     ) -> Result<Self, String> {
         let contents = read(&paths).await?;
@@ -45,8 +57,9 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
             looked: Instant::now(),
             make: Box::new(make),
             sender,
+            telemetry: looking.telemetry,
         }));
-        tokio::spawn(look_regularly(Arc::downgrade(&source), interval));
+        tokio::spawn(look_regularly(Arc::downgrade(&source), looking.interval));
         Ok(Self {
             value,
             source: Some(source),
@@ -95,6 +108,7 @@ struct Source<T> {
     looked: Instant,
     make: Box<Make<T>>,
     sender: watch::Sender<Arc<T>>,
+    telemetry: Telemetry,
 }
 
 impl<T> Source<T> {
@@ -114,7 +128,16 @@ impl<T> Source<T> {
             return;
         }
         self.seen = digests;
-        match (self.make)(&contents) {
+        let made = (self.make)(&contents);
+        let outcome = if made.is_ok() { "changed" } else { "failed" };
+        self.telemetry.instruments().secret_reloads.add(
+            1,
+            &[
+                KeyValue::new("agb_gateway.secret", name.clone()),
+                KeyValue::new("agb_gateway.outcome", outcome),
+            ],
+        );
+        match made {
             Ok(value) => {
                 self.sender.send_replace(Arc::new(value));
                 tracing::info!(name, "read again");
@@ -163,7 +186,16 @@ mod tests {
 
     use super::*;
 
-    const OFTEN: Duration = Duration::from_millis(1);
+    fn often() -> Looking {
+        every(Duration::from_millis(1))
+    }
+
+    fn every(interval: Duration) -> Looking {
+        Looking {
+            interval,
+            telemetry: Telemetry::off(),
+        }
+    }
 
     fn number(contents: &[Vec<u8>]) -> Result<u32, String> {
         let text = String::from_utf8_lossy(&contents[0]);
@@ -186,7 +218,7 @@ mod tests {
         }
         symlink("v1", at("..data")).unwrap();
         symlink("..data/key", at("key")).unwrap();
-        let mut reloaded = Reloaded::watch("key", vec![at("key")], OFTEN, number)
+        let mut reloaded = Reloaded::watch("key", vec![at("key")], often(), number)
             .await
             .unwrap();
         assert_eq!(*reloaded.current(), 1);
@@ -200,10 +232,10 @@ mod tests {
     async fn what_is_not_valid_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let missing = Reloaded::watch("key", vec![path.clone()], OFTEN, number).await;
+        let missing = Reloaded::watch("key", vec![path.clone()], often(), number).await;
         assert!(missing.is_err());
         fs::write(&path, "x").unwrap();
-        let refused = Reloaded::watch("key", vec![path.clone()], OFTEN, number).await;
+        let refused = Reloaded::watch("key", vec![path.clone()], often(), number).await;
         assert_eq!(refused.err().as_deref(), Some("no number"));
 
         fs::write(&path, "1").unwrap();
@@ -212,7 +244,7 @@ mod tests {
             counter.send_modify(|tries| *tries += 1);
             number(contents)
         };
-        let mut reloaded = Reloaded::watch("key", vec![path.clone()], OFTEN, make)
+        let mut reloaded = Reloaded::watch("key", vec![path.clone()], often(), make)
             .await
             .unwrap();
         fs::write(&path, "x").unwrap();
@@ -228,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         fs::write(&path, "1").unwrap();
-        let never = Duration::from_hours(1);
+        let never = every(Duration::from_hours(1));
         let reloaded = Reloaded::watch("key", vec![path.clone()], never, number)
             .await
             .unwrap();

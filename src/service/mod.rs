@@ -26,6 +26,7 @@ use crate::domain::{Limits, Preset};
 use crate::resilience::{Deadline, Pace};
 use crate::status::Failure;
 use crate::sync::Syncs;
+use crate::telemetry::Telemetry;
 use background::Background;
 
 pub use context::ContextService;
@@ -35,6 +36,7 @@ pub use scope::Owned;
 pub use session::SessionService;
 pub use sync::SyncService;
 pub use sync_policy::SyncPolicyService;
+pub(crate) use translate::{duration, timestamp, to_struct};
 
 /// What the services work with.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ pub struct Backend {
     pub owned: Owned,
     /// The presets of the configuration, by name.
     pub presets: Arc<BTreeMap<String, Preset>>,
+    /// Who hears of what happens.
+    pub telemetry: Telemetry,
 }
 
 /// The answers of a streaming RPC.

@@ -47,8 +47,8 @@ reasons! {
         "A message of the request is no protobuf message of its type, or broke off.",
         "Generate the stubs anew from this gateway's protos.";
     COMPRESSION_NOT_SUPPORTED = Unimplemented,
-        "The request is compressed.",
-        "Send it uncompressed.";
+        "The request is compressed in another way than gzip.",
+        "Send it uncompressed, or with gzip.";
     UNAUTHENTICATED = Unauthenticated,
         "It is not known who calls: no credentials came, or they are not accepted, or a JWT has expired.",
         "The message says what is accepted. Why credentials are not accepted is not told.";

@@ -136,7 +136,7 @@ pub(super) fn unread_row(unread: &Unread) -> (&'static Reason, String) {
         ),
         Unread::Compressed(words) => (
             &reason::COMPRESSION_NOT_SUPPORTED,
-            format!("the request must come uncompressed: {words}"),
+            format!("the request must come uncompressed, or with gzip: {words}"),
         ),
         Unread::TooLong(words) => (
             &reason::MESSAGE_TOO_LONG,

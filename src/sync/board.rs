@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -14,9 +15,10 @@ use super::poller::{Common, End, Known};
 use super::report::Report;
 use super::rule::{Judgement, Verdict, judge};
 use super::sightings::Sightings;
+use super::waits::{Wait, WaitedTarget};
 use crate::agb;
 use crate::domain::SyncTask;
-use crate::telemetry::Span;
+use crate::telemetry::{LOOK_OUTCOME, Span};
 
 /// What one poller knows.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub(super) struct Board {
     follows: Vec<Follow>,
     /// The latest look, whether it failed or not.
     last_look: Option<Instant>,
+    /// When it began.
+    last_begun: Option<Instant>,
     look_count: u32,
     failures: u32,
     /// Before that, AGB does not want to be asked.
@@ -125,6 +129,7 @@ impl Board {
         common: &Common,
     ) {
         self.last_look = Some(now);
+        let looked_before = self.last_begun.replace(begun);
         self.look_count += 1;
         self.tell_spans(&look);
         match look {
@@ -134,7 +139,9 @@ impl Board {
                 self.learn(&tasks, now, common);
                 self.sightings.take(begun, &tasks);
                 for follow in &mut self.follows {
-                    follow.judge(&self.sightings, common);
+                    if follow.judge(&self.sightings, common) {
+                        follow.tell_verdict(looked_before, now, common);
+                    }
                 }
             }
             Err(error) if ends_the_wait(&error) => self.end(error),
@@ -153,7 +160,7 @@ impl Board {
             let Some(span) = span.upgrade() else {
                 return false;
             };
-            span.event("sync look", || {
+            span.event("look", || {
                 let (finished, tasks, outcome) = match look {
                     Ok(tasks) => {
                         let finished = tasks.iter().filter(|task| task.state().is_finished());
@@ -165,7 +172,7 @@ impl Board {
                     ("agb_gateway.look.number", i64::from(self.look_count).into()),
                     ("agb_gateway.look.tasks", number(tasks)),
                     ("agb_gateway.look.tasks_finished", number(finished)),
-                    ("agb_gateway.look.outcome", outcome.into()),
+                    (LOOK_OUTCOME, outcome.into()),
                 ]
             });
             true
@@ -211,6 +218,21 @@ impl Board {
         }
     }
 
+    /// Who waits for what; `None` when nobody does.
+    pub(super) fn wait(&mut self, session_id: &str, common: &Common) -> Option<Wait> {
+        let next_look = self.due(common);
+        let mut targets: Vec<_> = self.follows.iter().map(Follow::waited).collect();
+        targets.sort_by_key(|target| target.since);
+        Some(Wait {
+            session_id: session_id.to_owned(),
+            since: targets.first()?.since,
+            look_count: self.look_count,
+            failed_look_count: self.failures,
+            next_look,
+            targets,
+        })
+    }
+
     /// How many looks were made.
     pub(super) fn look_count(&self) -> u32 {
         self.look_count
@@ -234,6 +256,20 @@ impl Follow {
 
     fn has_ended(&self) -> bool {
         self.known.borrow().end.is_some()
+    }
+
+    fn waited(&self) -> WaitedTarget {
+        let known = self.known.borrow();
+        let tasks = &known.report.tasks;
+        let finished = tasks.iter().filter(|task| task.state().is_finished());
+        WaitedTarget {
+            target: self.target.clone(),
+            waiter_count: self.known.receiver_count(),
+            since: self.joined,
+            state: known.end.is_none().then_some(known.report.state),
+            task_count: tasks.len(),
+            finished_task_count: finished.count(),
+        }
     }
 
     fn due(&self, last_look: Option<Instant>, common: &Common) -> Instant {
@@ -260,10 +296,10 @@ impl Follow {
         base + self.settles_in.unwrap_or(delay)
     }
 
-    /// Tells those who wait what follows from what has been seen, if that is anything new.
-    fn judge(&mut self, sightings: &Sightings, common: &Common) {
+    /// Tells those who wait what follows from what has been seen, if that is anything new. Whether it is the end is returned.
+    fn judge(&mut self, sightings: &Sightings, common: &Common) -> bool {
         if self.has_ended() {
-            return;
+            return false;
         }
         let patience = &common.patience;
         let judgement = judge(&self.target, self.since, sightings, patience);
@@ -281,6 +317,25 @@ impl Follow {
             }
             changed
         });
+        self.has_ended()
+    }
+
+    /// Tells how long the sync has taken, and how late that is known at most.
+    fn tell_verdict(&self, looked_before: Option<Instant>, now: Instant, common: &Common) {
+        let outcome = match &self.known.borrow().end {
+            Some(End::Succeeded) => "succeeded",
+            Some(End::Ended(Outcome::Failed)) => "failed",
+            _ => return,
+        };
+        let instruments = common.telemetry.instruments();
+        if self.target.sync().is_some() {
+            let outcome = KeyValue::new("agb_gateway.outcome", outcome);
+            let elapsed = self.elapsed(now).as_secs_f64();
+            instruments.sync_duration.record(elapsed, &[outcome]);
+        }
+        let before = looked_before.map_or(self.joined, |before| before.max(self.joined));
+        let lag = now.saturating_duration_since(before);
+        instruments.sync_lag.record(lag.as_secs_f64(), &[]);
     }
 
     fn end(&self, end: End) {

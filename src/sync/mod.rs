@@ -21,6 +21,7 @@ mod syncs;
 mod tests;
 mod token;
 mod upstream;
+mod waits;
 mod watch;
 
 pub use asked::{Scope, Sync, Target, Ticket};
@@ -32,4 +33,5 @@ pub use sightings::{Sighting, Sightings};
 pub use syncs::{Settings, Syncs};
 pub use token::{InvalidToken, TokenKeys};
 pub use upstream::{Start, Upstream};
+pub use waits::{Wait, WaitedTarget};
 pub use watch::{Event, EventKind};

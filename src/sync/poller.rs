@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use opentelemetry::KeyValue;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
@@ -20,6 +21,7 @@ use super::report::Report;
 use super::rule::Patience;
 use super::starts::Starts;
 use super::upstream::Upstream;
+use super::waits::Wait;
 use crate::agb;
 use crate::domain::SyncTask;
 use crate::resilience::{Budget, Deadline, Drain, Pace};
@@ -87,6 +89,7 @@ impl fmt::Debug for Pollers {
 struct Poller {
     session_id: String,
     span: Span,
+    telemetry: Telemetry,
     board: Arc<Mutex<Board>>,
     joined: Arc<Notify>,
     looking: AbortHandle,
@@ -102,6 +105,7 @@ pub(super) struct Subscription {
     /// Whether what is waited for was started before this call, or elsewhere.
     resumed: bool,
     span: Arc<Span>,
+    telemetry: Telemetry,
 }
 
 impl Pollers {
@@ -121,6 +125,7 @@ impl Pollers {
         poller.span.link(&span);
         let mut board = lock(&poller.board);
         board.tell(&span);
+        self.common.telemetry.instruments().sync_waiters.add(1, &[]);
         let known = board.join(target, Instant::now(), &self.common);
         let looks_before = board.look_count();
         drop(board);
@@ -134,7 +139,21 @@ impl Pollers {
                 .ticket()
                 .is_none_or(|ticket| ticket.started.is_none()),
             span,
+            telemetry: self.common.telemetry.clone(),
         }
+    }
+
+    /// Who waits for what.
+    pub(super) fn waits(&self) -> Vec<Wait> {
+        let pollers: Vec<_> = {
+            let sessions = lock(&self.sessions);
+            sessions.values().filter_map(Weak::upgrade).collect()
+        };
+        // Without the lock: the last holder of a poller takes it in its turn.
+        let waits = pollers
+            .iter()
+            .filter_map(|poller| lock(&poller.board).wait(&poller.session_id, &self.common));
+        waits.collect()
     }
 
     fn poller(&self, session_id: &str) -> Arc<Poller> {
@@ -166,9 +185,12 @@ impl Pollers {
         span.set("agb.session.id", session_id.to_owned());
         let in_log = tracing::info_span!("sync_poller", session_id);
         let looks = span.around(looks.instrument(in_log));
+        let telemetry = self.common.telemetry.clone();
+        telemetry.instruments().sync_pollers.add(1, &[]);
         Poller {
             session_id: session_id.to_owned(),
             span,
+            telemetry,
             board,
             joined,
             looking: tokio::spawn(looks).abort_handle(),
@@ -200,6 +222,10 @@ async fn look_on(
         let deadline = common.upstream.look_deadline();
         let begun = Instant::now();
         let look = common.look(&session_id, deadline).await;
+        let outcome = look.as_ref().err().map_or("ok", agb::Error::type_name);
+        let outcome = KeyValue::new("agb_gateway.outcome", outcome);
+        let instruments = common.telemetry.instruments();
+        instruments.sync_looks.add(1, &[outcome]);
         let mut board = lock(&board);
         board.take(look, begun, Instant::now(), &common);
         if board.has_ended() {
@@ -208,9 +234,16 @@ async fn look_on(
     }
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.telemetry.instruments().sync_waiters.add(-1, &[]);
+    }
+}
+
 impl Drop for Poller {
     fn drop(&mut self) {
         self.looking.abort();
+        self.telemetry.instruments().sync_pollers.add(-1, &[]);
         self.span.end();
         let mut sessions = lock(&self.sessions);
         // Another poller of the session may have taken the place meanwhile.
@@ -237,9 +270,18 @@ impl Subscription {
         }
     }
 
-    /// Its span, which tells of each look while it waits.
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+    /// Says how the wait has ended.
+    pub(super) fn tell(&self, end: &End) {
+        let outcome = match end {
+            End::Succeeded => "succeeded",
+            End::Ended(outcome) => {
+                self.span.fail(outcome.type_name(), outcome.to_string());
+                outcome.type_name()
+            }
+        };
+        let outcome = KeyValue::new("agb_gateway.outcome", outcome);
+        let instruments = self.telemetry.instruments();
+        instruments.sync_ended.add(1, &[outcome]);
     }
 
     /// Ends when more is known than [`Subscription::known`] has told.

@@ -19,6 +19,7 @@ use super::sightings::Sightings;
 use super::starts::{Memory, Starts};
 use super::token::{InvalidToken, TokenKeys};
 use super::upstream::{Start, Upstream};
+use super::waits::Wait;
 use super::watch::{Event, watch};
 use crate::agb::{self, operation};
 use crate::domain::{Direction, SyncTask};
@@ -123,13 +124,12 @@ impl Syncs {
     pub async fn wait(&self, target: &Target, deadline: Deadline) -> Result<Report, Error> {
         let mut subscription = self.pollers.join(target);
         let end = subscription.end(deadline).await;
+        subscription.tell(&end);
         let report = subscription.known().report;
         let outcome = match end {
             End::Succeeded => return Ok(report),
             End::Ended(outcome) => outcome,
         };
-        let words = outcome.to_string();
-        subscription.span().fail(outcome.type_name(), words);
         Err(Error {
             outcome,
             report: Some(Box::new(report)),
@@ -144,6 +144,11 @@ impl Syncs {
         deadline: Deadline,
     ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static + use<> {
         watch(self.pollers.join(target), heartbeat, deadline)
+    }
+
+    /// Who waits for what at this moment, in no order.
+    pub fn waits(&self) -> Vec<Wait> {
+        self.pollers.waits()
     }
 
     /// Looks once, and once more after the settling time where only that can tell that no more tasks come.

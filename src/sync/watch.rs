@@ -99,8 +99,7 @@ impl Watch {
     }
 
     fn failed(&self, outcome: Outcome, report: Report) -> Error {
-        let span = self.subscription.span();
-        span.fail(outcome.type_name(), outcome.to_string());
+        self.subscription.tell(&End::Ended(outcome.clone()));
         Error {
             outcome,
             report: Some(Box::new(report)),
@@ -114,6 +113,7 @@ impl Watch {
             end,
             looked,
         } = known;
+        let verdict = end.clone().unwrap_or(End::Succeeded);
         let kind = match (end, &self.told) {
             (Some(End::Ended(outcome)), _) if !matches!(outcome, Outcome::Failed) => {
                 return Err(self.failed(outcome, report));
@@ -124,6 +124,9 @@ impl Watch {
             _ => return Ok(None),
         };
         self.ended = kind == EventKind::Verdict;
+        if self.ended {
+            self.subscription.tell(&verdict);
+        }
         self.told = Some(report.clone());
         Ok(Some(Event { kind, report }))
     }

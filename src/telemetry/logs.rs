@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::BufWriter;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde::ser::{SerializeMap, Serializer as _};
@@ -31,15 +31,17 @@ const WRITTEN_AT_ONCE: usize = 64 << 10;
 pub struct Logs {
     /// Which events are logged.
     pub filter: LogFilter,
-    dropped: ErrorCounter,
     _writing: WorkerGuard,
 }
 
-impl Logs {
-    /// How many lines were dropped, for want of someone who reads them in time.
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
-    }
+/// A process has one log.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines were dropped, for want of someone who reads them in time.
+#[allow(clippy::cast_precision_loss)] // Beyond 2^53 lines.
+pub(super) fn dropped_lines() -> f64 {
+    let dropped = DROPPED.get().map(ErrorCounter::dropped_lines);
+    dropped.unwrap_or_default() as f64
 }
 
 /// Which events are logged; can be changed while the gateway runs.
@@ -64,9 +66,20 @@ impl LogFilter {
     /// Changes it. The error says what is wrong with the text.
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        tracing::warn!(from = self.current(), to = %filter, "the log filter changes");
         self.handle
             .reload(filter)
             .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+impl LogFilter {
+    /// A filter of nothing, which can be changed while the layer is there.
+    pub(crate) fn sample(filter: &str) -> (Self, reload::Layer<EnvFilter, Registry>) {
+        let (layer, handle) = reload::Layer::new(EnvFilter::new(filter));
+        let configured = filter.into();
+        (Self { configured, handle }, layer)
     }
 }
 
@@ -90,18 +103,20 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines(settings.format))
+        // Fields of spans would have colours in them.
+        .with_ansi(false)
         .with_writer(writer);
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)
         .try_init()
         .map_err(|error| error.to_string())?;
+    let _ = DROPPED.set(dropped);
     Ok(Logs {
         filter: LogFilter {
             configured: settings.filter.as_str().into(),
             handle,
         },
-        dropped,
         _writing: writing,
     })
 }

@@ -6,6 +6,7 @@
 mod call;
 mod instruments;
 mod logs;
+mod observed;
 mod otlp;
 mod page;
 mod sampling;
@@ -32,11 +33,12 @@ use prometheus::Registry;
 pub use call::{Call, Notes};
 pub use instruments::{ALL as INSTRUMENTS, Description, Instruments};
 pub use logs::{LogFilter, Logs, start_logs};
+pub use observed::Observed;
 pub use page::MetricsPage;
 pub use settings::{
     LogFormat, LogSettings, OtlpProtocol, OtlpSettings, TelemetrySettings, TraceSettings,
 };
-pub use span::{Span, in_current_span};
+pub use span::{LOOK_OUTCOME, Span, in_current_span};
 
 use otlp::Otlp;
 use sampling::{KeepErrors, RecordAll, by_parent};
@@ -133,9 +135,13 @@ impl Telemetry {
         meters: SdkMeterProvider,
         registry: Registry,
     ) -> Self {
+        let instruments = Instruments::new(&meters.meter(SCOPE));
+        instruments
+            .log_dropped
+            .watch([], || Some(logs::dropped_lines()));
         Self(Arc::new(Inner {
             tracer: traces.tracer(SCOPE),
-            instruments: Instruments::new(&meters.meter(SCOPE)),
+            instruments,
             baggage_keys: settings.traces.baggage_keys.clone(),
             flush_timeout: settings.otlp.as_ref().map(|otlp| otlp.timeout),
             traces,

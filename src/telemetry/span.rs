@@ -10,6 +10,9 @@ use opentelemetry::trace::{FutureExt as _, Status as SpanStatus, TraceContextExt
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
+/// The attribute of an event that tells what a look has shown.
+pub const LOOK_OUTCOME: &str = "agb_gateway.look.outcome";
+
 /// A span within its context. It ends when [`Span::end`] says so, or with its last clone.
 #[derive(Clone, Debug)]
 pub struct Span(pub(super) Context);
@@ -53,6 +56,11 @@ impl Span {
             let attributes = attributes().map(|(name, value)| KeyValue::new(name, value));
             span.add_event(name, attributes.to_vec());
         }
+    }
+
+    /// Says that a look at something that is waited for has shown this.
+    pub fn looked(&self, outcome: impl FnOnce() -> &'static str) {
+        self.event("look", || [(LOOK_OUTCOME, outcome().into())]);
     }
 
     /// Points to a span of another trace, or of another branch of this one.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use agb_gateway::agb::wire;
 use agb_gateway::creation::{
     Clock, Creations, Error, Keys, LabelMap, Parameters, Phase, Request, Settings, Stamp, Sweeper,
-    Timing,
+    Timing, Told,
 };
 use agb_gateway::resilience::{Deadline, Pace};
 use agb_gateway::secret::Keyring;
+use agb_gateway::telemetry::Telemetry;
 use fastrand::Rng;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
@@ -173,7 +174,14 @@ fn replica(agb: &Arc<Agb>, keys: &Keys, rng: &mut Rng, lost_percent: u64) -> Rep
         Clock::new(move || EPOCH + ahead + i64::try_from(start.elapsed().as_millis()).unwrap());
     let upstream = Arc::clone(&way);
     Replica {
-        creations: Creations::new(upstream, keys.clone(), settings, clock, TaskTracker::new()),
+        creations: Creations::new(
+            upstream,
+            keys.clone(),
+            settings,
+            clock,
+            TaskTracker::new(),
+            Told::new(&Telemetry::off(), "t"),
+        ),
         way,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::sync_policy_service_client::SyncPolicyServiceClient;
 use figment::Figment;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::attacks::Attack;
@@ -69,6 +69,25 @@ async fn who_has_flooded_gets_no_new_connection_and_those_before_stay() {
         let mut policies = SyncPolicyServiceClient::new(channel);
         let request = within(pb::ListSyncPoliciesRequest::default());
         policies.list_sync_policies(request).await.unwrap();
+    }
+}
+
+/// gRPC's core says so, and leaves, when nobody has answered its ping in time.
+#[tokio::test]
+async fn a_client_that_bids_its_connection_be_calm_has_flooded_nobody() {
+    let world = World::start().await;
+    let settings = Figment::new().merge(("server.flood_pause", "1h"));
+    let gateway = world.start_gateway(settings).await;
+    let mut connection = TcpStream::connect(gateway.address()).await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    let bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..], &go_away].concat();
+    connection.write_all(&bytes).await.unwrap();
+    // Until the gateway has closed it.
+    let _ = connection.read_to_end(&mut Vec::new()).await;
+    // What the gateway concludes from it may come a moment later.
+    for _ in 0..50 {
+        assert!(is_greeted(gateway.address()).await);
     }
 }
 

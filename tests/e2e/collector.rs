@@ -23,6 +23,8 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::canary;
+
 /// A receiver, and what it has been sent. It ends with the test.
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
@@ -35,6 +37,7 @@ struct Received(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
 
 impl Received {
     fn keep(&self, request: ExportTraceServiceRequest) {
+        canary::look_at(&format!("{request:?}"));
         self.0.lock().unwrap().push(request);
     }
 }

@@ -4,9 +4,13 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use agb_emulator::FaultAction;
+use agb_gateway::auth::NewToken;
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 
+use figment::Figment;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -15,7 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::canary;
-use crate::support::{CODE_IMAGE, KEY, World, connect, reason, seconds, within};
+use crate::support::{CODE_IMAGE, KEY, World, connect, patience, reason, seconds, within};
 
 /// The program, with nothing in its environment that could reach its configuration.
 fn program(arguments: &[&str]) -> Command {
@@ -49,6 +53,16 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Ends it by a drain, which must end well.
+    pub(crate) async fn end(mut self) {
+        self.terminate();
+        // Its clients have to hear of it meanwhile.
+        let ended = tokio::task::spawn_blocking(move || self.0.wait().unwrap());
+        assert!(ended.await.unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -66,31 +80,85 @@ pub(crate) fn serve_with(
     world: &World,
     settings: &[(&str, &str)],
 ) -> (Running, std::net::SocketAddr) {
+    let (running, serving) = serve_observed(world, settings);
+    (running, serving.address)
+}
+
+/// Where a program says that it listens.
+pub(crate) struct Serving {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) metrics: Option<std::net::SocketAddr>,
+}
+
+/// The same, also telling where the metrics are.
+pub(crate) fn serve_observed(world: &World, settings: &[(&str, &str)]) -> (Running, Serving) {
+    let (running, mut lines) = spawn(world, settings);
+    let mut metrics = None;
+    let address = lines
+        .by_ref()
+        .find_map(|event| {
+            let address = || event["address"].as_str().unwrap().parse().unwrap();
+            if event["message"] == "serving metrics" {
+                metrics = Some(address());
+            }
+            (event["message"] == "serving").then(address)
+        })
+        .expect("a line that tells the address");
+    // Somebody has to go on reading, or the program would block at a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (running, Serving { address, metrics })
+}
+
+/// The same, and what it logs.
+pub(crate) fn serve_with_lines(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (Running, UnboundedReceiver<serde_json::Value>) {
+    let (running, lines) = spawn(world, settings);
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
+    (running, receiver)
+}
+
+/// The lines up to the first one that is looked for.
+pub(crate) async fn lines_until(
+    lines: &mut UnboundedReceiver<serde_json::Value>,
+    is_it: impl Fn(&serde_json::Value) -> bool,
+) -> Vec<serde_json::Value> {
+    let mut told = Vec::new();
+    while !told.last().is_some_and(&is_it) {
+        let next = tokio::time::timeout(patience().remaining(), lines.recv()).await;
+        let Ok(Some(line)) = next else {
+            panic!("no such line: {told:#?}");
+        };
+        told.push(line);
+    }
+    told
+}
+
+fn spawn(
+    world: &World,
+    settings: &[(&str, &str)],
+) -> (
+    Running,
+    impl Iterator<Item = serde_json::Value> + Send + use<>,
+) {
     let mut child = program(&["serve"])
-        .envs(settings.iter().copied())
         .env("AGB_API_KEY", KEY)
         .env("AGB_ENDPOINT", world.emulator.url())
         .env("AGB_GATEWAY_SERVER__LISTEN", "127.0.0.1:0")
         .env("AGB_GATEWAY_LOG__FILTER", "trace")
+        .envs(settings.iter().copied())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let logs = BufReader::new(child.stderr.take().unwrap());
-    let running = Running(child);
-    let mut lines = logs
-        .lines()
-        .inspect(|line| canary::look_at(line.as_ref().unwrap()));
-    let address = lines
-        .by_ref()
-        .find_map(|line| {
-            let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-            (event["message"] == "serving").then(|| event["address"].as_str().unwrap().parse())
-        })
-        .expect("a line that tells the address")
-        .unwrap();
-    // Somebody has to go on reading, or the program would block at a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    (running, address)
+    let lines = logs.lines().map(|line| {
+        let line = line.unwrap();
+        canary::look_at(&line);
+        serde_json::from_str(&line).unwrap()
+    });
+    (Running(child), lines)
 }
 
 /// A call that has begun at the gateway, and ends when there is a file `/tmp/end` in the session.
@@ -198,6 +266,52 @@ async fn healthcheck_fails_where_a_gateway_is_not_serving() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output)[0].contains("NOT_SERVING"), "{output:?}");
     serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_takes_the_name_of_a_host_and_shows_whether_agb_can_be_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let new = NewToken::generate("probe").unwrap();
+    let (good, bad) = (file("good", new.expose()), file("bad", "agbgw_no"));
+    let settings = Figment::new()
+        .merge(("auth.methods", ["token"]))
+        .merge(("auth.token_file", file("tokens", &new.line)))
+        .merge(("agb.max_attempts", 1));
+    let world = World::with_settings(settings).await;
+    let address = format!("localhost:{}", world.gateway_address().port());
+    let probe = |arguments: &[&str]| {
+        let mut command = program(&["healthcheck", "--address", &address]);
+        command.args(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    assert!(probe(&[]).await.unwrap().status.success());
+    let asks = ["--ask-agb", "--token-file"];
+    let asked = probe(&[asks[0], asks[1], &good]).await.unwrap();
+    assert!(asked.status.success(), "{asked:?}");
+    assert_eq!(world.emulator.request_count("ListContexts"), 1);
+    for arguments in [&asks[..1], &[asks[0], asks[1], &bad]] {
+        let unknown = probe(arguments).await.unwrap();
+        assert!(
+            stderr(&unknown)[0].contains("authentication credentials"),
+            "{unknown:?}"
+        );
+    }
+    let refused = FaultAction::Refuse {
+        code: "Down".to_owned(),
+        message: "down".to_owned(),
+        status: 503,
+    };
+    world.inject("ListContexts", 1, refused);
+    let down = probe(&[asks[0], asks[1], &good]).await.unwrap();
+    assert!(
+        stderr(&down)[0].contains("could not list a context"),
+        "{down:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use agb_gateway::auth::Peer;
 use agb_gateway::config::Config;
 use agb_gateway::listen::{ConnectionSettings, Listener};
 use agb_gateway::resilience::Drain;
+use agb_gateway::telemetry::Telemetry;
 use figment::Figment;
 use http::Request;
 use tokio::net::TcpListener;
@@ -41,7 +42,7 @@ async fn serve(change: impl FnOnce(&mut ConnectionSettings)) -> (Channel, Seen) 
         request
     });
     let drain = Drain::new(Duration::from_secs(1));
-    tokio::spawn(Listener::new(tcp, None, settings).serve(service, drain));
+    tokio::spawn(Listener::new(tcp, None, settings, Telemetry::off()).serve(service, drain));
     (connect(address).await, seen)
 }
 

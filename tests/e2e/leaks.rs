@@ -7,12 +7,14 @@ use agb_emulator::FaultAction;
 use agb_gateway::agb::wire;
 use agb_gateway::auth::KEY_HEADER;
 use agb_gateway::creation::{
-    Clock, Creations, Keys, LabelMap, Phase, Settings, Stamp, Sweep, Sweeper, Timing, Upstream,
+    Clock, Creations, Keys, LabelMap, Phase, Settings, Stamp, Sweep, Sweeper, Timing, Told,
+    Upstream,
 };
 use agb_gateway::proto::v1 as pb;
 use agb_gateway::proto::v1::session_service_client::SessionServiceClient;
 use agb_gateway::resilience::Pace;
 use agb_gateway::secret::Keyring;
+use agb_gateway::telemetry::Telemetry;
 use figment::Figment;
 use futures_util::future::join;
 use tokio_util::task::TaskTracker;
@@ -116,6 +118,7 @@ async fn sweeper(world: &World) -> Sweeper {
         },
         Clock::system(),
         TaskTracker::new(),
+        Told::new(&Telemetry::off(), "default"),
     );
     Sweeper::new(creations, Duration::from_secs(1))
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is right.
 
 mod abuse;
+mod admin;
 mod attacks;
 mod authentication;
 mod authorization;
@@ -23,6 +24,7 @@ mod idempotency;
 mod issuers;
 mod leaks;
 mod limits;
+mod metrics;
 mod overload;
 mod policies;
 mod protocol;
@@ -41,3 +43,4 @@ mod tls;
 mod tools;
 mod tracing;
 mod transfers;
+mod web;

@@ -1,9 +1,11 @@
 //! What gRPC itself refuses, before any service is asked: each refusal has a reason and says what to do.
 
 use agb_gateway::proto::v1 as pb;
+use agb_gateway::proto::v1::context_service_client::ContextServiceClient;
 use figment::Figment;
 use prost::Message as _;
 use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -147,14 +149,48 @@ async fn compression_is_refused_by_name() {
     let mut request = within(Vec::new());
     request
         .metadata_mut()
-        .insert("grpc-encoding", "gzip".parse().unwrap());
+        .insert("grpc-encoding", "zstd".parse().unwrap());
     let status = refusal(&world, LIST, request).await;
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
         "{status:?}"
     );
-    assert!(status.message().contains("gzip"), "{status:?}");
+    assert!(status.message().contains("zstd"), "{status:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_when_its_request_was() {
+    let world = World::start().await;
+    let client = ContextServiceClient::new(world.channel.clone()).accept_compressed(Gzip);
+    let request = || within(pb::ListContextsRequest::default());
+    let answer = client.clone().list_contexts(request()).await.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding"), None);
+    let answer = client.send_compressed(Gzip).list_contexts(request()).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding").unwrap(), "gzip");
+}
+
+#[tokio::test]
+async fn what_grows_beyond_the_limit_when_unpacked_is_refused() {
+    let settings = Figment::new().merge(("server.max_message_bytes", 65536));
+    let world = World::with_settings(settings).await;
+    let request = |length| {
+        within(pb::GetContextRequest {
+            selector: Some(pb::get_context_request::Selector::Name("a".repeat(length))),
+            ..pb::GetContextRequest::default()
+        })
+    };
+    let mut client = ContextServiceClient::new(world.channel.clone()).send_compressed(Gzip);
+    // A thousandth of that on the wire.
+    let status = client.get_context(request(10 << 20)).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "MESSAGE_TOO_LONG"),
+        "{status:?}"
+    );
+    let status = client.get_context(request(1000)).await.unwrap_err();
+    assert_eq!(reason(&status), "INVALID_ARGUMENT", "{status:?}");
 }
 
 #[tokio::test]

@@ -252,6 +252,49 @@ async fn a_wait_tells_of_each_look_and_points_to_the_poller_that_makes_them() {
 }
 
 #[tokio::test]
+async fn waiting_for_the_end_of_a_session_or_of_a_clearing_tells_of_each_look() {
+    let observed = Observed::start(&[]).await;
+    let context = observed.world.create_context("cleared").await;
+    let session = observed.world.create_session(CODE_IMAGE, vec![]).await;
+    let delete = pb::DeleteSessionRequest {
+        session_id: session,
+        ..pb::DeleteSessionRequest::default()
+    };
+    let deleted = observed.sessions().delete_session(traced(delete)).await;
+    deleted.unwrap();
+    let clear = pb::ClearContextRequest {
+        context_id: context,
+    };
+    let mut contexts = ContextServiceClient::new(observed.channel.clone());
+    contexts.clear_context(traced(clear)).await.unwrap();
+    let (_world, trace) = observed.end().await;
+    for (wait, call, look, outcome) in [
+        (
+            "session end wait",
+            "SessionService/DeleteSession",
+            "POST /mcp/getSessionInfo",
+            "gone",
+        ),
+        (
+            "context clear wait",
+            "ContextService/ClearContext",
+            "GET /sdk/GetContext",
+            "available",
+        ),
+    ] {
+        let wait = trace.only(wait);
+        let parent = trace.by_id(&wait.parent_span_id).unwrap();
+        assert_eq!(parent.name, format!("agb.gateway.v1.{call}"));
+        let looks = trace
+            .named(look)
+            .filter(|span| span.parent_span_id == wait.span_id);
+        assert_eq!(wait.events.len(), looks.count());
+        let last = attributes(&wait.events.last().unwrap().attributes);
+        assert_eq!(last["agb_gateway.look.outcome"], outcome);
+    }
+}
+
+#[tokio::test]
 async fn all_who_wait_for_a_session_point_to_one_poller() {
     let observed = Observed::start(&[]).await;
     let context = observed.world.create_context("shared").await;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::token::principal_name;
+use crate::secret::Looking;
 use source::Source;
 
 pub use keys::Algorithm;
@@ -69,11 +70,11 @@ impl Issuers {
     /// Reads the keys that are in files; those from URLs come when they come. The error names the issuer.
     pub(super) async fn start(
         issuers: &[IssuerSettings],
-        reload_interval: Duration,
+        looking: &Looking,
     ) -> Result<Self, String> {
         let mut started = Vec::with_capacity(issuers.len());
         for settings in issuers {
-            let source = Source::start(&settings.keys, reload_interval)
+            let source = Source::start(&settings.keys, looking.clone())
                 .await
                 .map_err(|error| format!("the keys of issuer {:?}: {error}", settings.name))?;
             started.push(Issuer {

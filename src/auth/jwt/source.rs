@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::fetch;
 use super::keys::{Algorithm, Found, Keys};
-use crate::secret::Reloaded;
+use crate::secret::{Looking, Reloaded};
 
 /// How long until keys are fetched again after that has failed, where the refresh is not sooner anyway.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -65,15 +65,12 @@ struct State {
 
 impl Source {
     /// Reads a file, which must be there; a URL may be down.
-    pub(super) async fn start(
-        source: &KeySource,
-        reload_interval: Duration,
-    ) -> Result<Self, String> {
+    pub(super) async fn start(source: &KeySource, looking: Looking) -> Result<Self, String> {
         match source {
             KeySource::File(path) => {
                 let make = |contents: &[Vec<u8>]| Keys::parse(&contents[0]);
                 let paths = vec![path.clone()];
-                let keys = Reloaded::watch("JWKS", paths, reload_interval, make).await;
+                let keys = Reloaded::watch("JWKS", paths, looking, make).await;
                 let named = |error| format!("{}: {error}", path.display());
                 Ok(Self::File(keys.map_err(named)?))
             }

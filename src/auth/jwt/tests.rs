@@ -11,9 +11,17 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::telemetry::Telemetry;
 
 const ISSUER: &str = "https://issuer.corp";
 const OTHER_ISSUER: &str = "https://other.corp";
+
+fn looking() -> Looking {
+    Looking {
+        interval: Duration::from_secs(1),
+        telemetry: Telemetry::off(),
+    }
+}
 
 /// A key of an issuer, and its JWK.
 struct Signer {
@@ -99,9 +107,7 @@ async fn world() -> World {
         settings("k8s", ISSUER, &file),
         settings("other", OTHER_ISSUER, &other_file),
     ];
-    let issuers = Issuers::start(&settings, Duration::from_secs(1))
-        .await
-        .unwrap();
+    let issuers = Issuers::start(&settings, &looking()).await.unwrap();
     World {
         _folder: folder,
         issuers,
@@ -341,7 +347,7 @@ async fn an_algorithm_that_is_not_allowed_is_rejected_though_the_key_fits() {
     write_keys(&file, &[&json!(key.jwk)]);
     let mut settings = settings("k8s", ISSUER, &file);
     settings.algorithms = Algorithm::of_name("RS256").into_iter().collect();
-    let issuers = Issuers::start(&[settings], Duration::from_secs(1)).await;
+    let issuers = Issuers::start(&[settings], &looking()).await;
     let token = key.sign(&header(Some("k1")), &claims());
     let result = issuers.unwrap().principal(&token).await;
     assert_eq!(result, Err(Rejected::Because("algorithm not allowed")));

@@ -8,6 +8,7 @@ use crate::agb::{self, wire};
 use crate::domain::{Context, ContextState};
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
+use crate::telemetry::Span;
 
 pub(super) async fn clear_context(
     backend: &Backend,
@@ -21,7 +22,9 @@ pub(super) async fn clear_context(
         .call(&wire::ClearContext { id: context_id }, deadline)
         .await
         .map_err(|error| Failure::agb(error, "clearing the context", Some(resource.clone())))?;
-    until_available(backend, context_id, deadline)
+    let waiting = backend.telemetry.span("context clear wait");
+    waiting
+        .around(until_available(backend, context_id, deadline))
         .await
         .map_err(|error| match error {
             Some(error) => {
@@ -46,7 +49,13 @@ async fn until_available(
     let start = Instant::now();
     let mut seen_clearing = false;
     loop {
-        match look(backend, context_id, deadline).await {
+        let looked = look(backend, context_id, deadline).await;
+        Span::current().looked(|| match &looked {
+            Ok(context) if context.state == Some(ContextState::Available) => "available",
+            Ok(_) => "clearing",
+            Err(error) => error.type_name(),
+        });
+        match looked {
             Ok(context) if context.state == Some(ContextState::Available) => {
                 if seen_clearing || is_empty(backend, context_id, deadline).await {
                     return Ok(context);

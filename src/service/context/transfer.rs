@@ -129,13 +129,7 @@ async fn forward(
     if let Err(status) = end {
         return Forwarded::BrokenOff(Box::new(status));
     }
-    let sent = async {
-        if !held.is_empty() {
-            sender.send(Piece::Data(held)).await?;
-        }
-        sender.send(Piece::End).await
-    };
-    if sent.await.is_err() {
+    if sender.send(Piece::Last(held)).await.is_err() {
         return Forwarded::Refused;
     }
     Forwarded::Whole(
@@ -148,17 +142,21 @@ async fn forward(
 #[derive(Debug)]
 enum Piece {
     Data(Bytes),
-    /// The file is whole.
-    End,
+    /// With these, which may be none, the file is whole. One message, since the storage may answer as soon as it has the last byte.
+    Last(Bytes),
 }
 
 /// The body of the request to the storage. It ends only when it is told so: a sender that is gone, for whatever reason, is an
 /// upload that broke off, and the storage must not take it for a whole file.
 fn body(pieces: mpsc::Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::try_unfold(pieces, |mut pieces| async move {
+    stream::try_unfold(Some(pieces), |pieces| async move {
+        let Some(mut pieces) = pieces else {
+            return Ok(None);
+        };
         match pieces.recv().await {
-            Some(Piece::Data(data)) => Ok(Some((data, pieces))),
-            Some(Piece::End) => Ok(None),
+            Some(Piece::Data(data)) => Ok(Some((data, Some(pieces)))),
+            Some(Piece::Last(data)) if data.is_empty() => Ok(None),
+            Some(Piece::Last(data)) => Ok(Some((data, None))),
             None => Err(io::Error::other("the upload broke off")),
         }
     })
@@ -291,7 +289,16 @@ mod tests {
     #[tokio::test]
     async fn a_body_ends_only_when_it_is_told_that_the_file_is_whole() {
         let data = || Piece::Data(Bytes::from_static(b"data"));
-        assert_eq!(body_of(vec![data(), Piece::End]).await.unwrap(), ["data"]);
+        let last = || Piece::Last(Bytes::from_static(b"last"));
+        assert_eq!(body_of(vec![last()]).await.unwrap(), ["last"]);
+        let body = body_of(vec![data(), last()]).await.unwrap();
+        assert_eq!(body, ["data", "last"]);
+        assert!(
+            body_of(vec![Piece::Last(Bytes::new())])
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert!(body_of(vec![data()]).await.is_err());
         assert!(body_of(vec![]).await.is_err());
     }

@@ -20,11 +20,24 @@ pub(super) async fn create_session(
     deadline: Deadline,
 ) -> Result<pb::CreateSessionResponse, Failure> {
     let new = validate(&backend.presets, &backend.limits, request)?;
+    let created = create_or_find(backend, &new, bound, deadline).await;
+    if created.is_err() {
+        backend.creations.has_failed();
+    }
+    created
+}
+
+async fn create_or_find(
+    backend: &Backend,
+    new: &NewSession,
+    bound: &LabelMap,
+    deadline: Deadline,
+) -> Result<pb::CreateSessionResponse, Failure> {
     if new.request_id.is_none() {
-        return create(backend, &new, deadline).await;
+        return create(backend, new, deadline).await;
     }
     loop {
-        match create_once(backend, &new, bound, deadline).await {
+        match create_once(backend, new, bound, deadline).await {
             // Another call, or the sweeper, was about to release it when this one found it.
             Err(Unfinished::Gone) => tracing::info!("the session has gone; beginning anew"),
             Err(Unfinished::Failed(failure)) => return Err(failure),

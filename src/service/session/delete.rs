@@ -12,6 +12,7 @@ use crate::proto::v1 as pb;
 use crate::resilience::Deadline;
 use crate::status::{Failure, Resource};
 use crate::sync::{Report, Start};
+use crate::telemetry::Span;
 
 /// How much of a deadline is kept for the release when the session is deleted even though the upload fails.
 const RELEASE_PERCENT: u32 = 25;
@@ -69,7 +70,10 @@ async fn delete(
             Failure::agb(error, "releasing the session", Some(resource))
         })?;
     backend.tools.forget(session_id);
-    until_gone(backend, session_id, deadline).await?;
+    let waiting = backend.telemetry.span("session end wait");
+    waiting
+        .around(until_gone(backend, session_id, deadline))
+        .await?;
     Ok(pb::DeleteSessionResponse {
         sync_status: report.as_ref().map(pb::SyncStatus::from),
     })
@@ -126,7 +130,13 @@ async fn until_gone(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
-        match is_gone(backend, session_id, deadline).await {
+        let looked = is_gone(backend, session_id, deadline).await;
+        Span::current().looked(|| match &looked {
+            Ok(true) => "gone",
+            Ok(false) => "there",
+            Err(error) => error.type_name(),
+        });
+        match looked {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) if error.is_deadline() => {}

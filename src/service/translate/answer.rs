@@ -188,7 +188,7 @@ impl From<&Report> for pb::SyncStatus {
     }
 }
 
-pub(in crate::service) fn timestamp(timestamp: Timestamp) -> prost_types::Timestamp {
+pub(crate) fn timestamp(timestamp: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: timestamp.as_second(),
         nanos: timestamp.subsec_nanosecond(),

@@ -57,7 +57,7 @@ pub(in crate::service) fn choice<E: TryFrom<i32>>(number: i32) -> Result<E, Stri
 }
 
 /// Checks an optional duration, which must be a multiple of `unit`. The error is the rule that it breaks.
-pub(in crate::service) fn duration(
+pub(crate) fn duration(
     duration: Option<&prost_types::Duration>,
     range: RangeInclusive<Duration>,
     unit: Duration,

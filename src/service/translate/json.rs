@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// JSON as a Struct.
-pub(in crate::service) fn to_struct(fields: Map<String, Value>) -> Struct {
+pub(crate) fn to_struct(fields: Map<String, Value>) -> Struct {
     let fields = fields
         .into_iter()
         .map(|(name, value)| (name, to_value(value)));
