@@ -18,10 +18,6 @@ mod healthcheck;
 
 use healthcheck::Healthcheck;
 
-/// A call allocates a hundred times and more, often in one thread what another one frees.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A gRPC gateway between internal services and the AGB cloud sandbox API.
 #[derive(Parser)]
 #[command(version)]
