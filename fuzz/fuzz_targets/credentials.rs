@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use agb_gateway::auth::{Guard, KEY_HEADER, NewToken};
-use agb_gateway::telemetry::Telemetry;
 use agb_gateway::config::Config;
+use agb_gateway::telemetry::Telemetry;
 use agb_gateway_fuzz::{KEY, runtime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
