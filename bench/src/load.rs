@@ -221,7 +221,7 @@ pub(crate) async fn open(
     seed: u64,
 ) -> Result<Measured, Failure> {
     let connections = open_all(target, work, shape.connections).await?;
-    let (send, mut due) = tokio::sync::mpsc::unbounded_channel();
+    let (keeps_time, mut due) = tokio::sync::mpsc::unbounded_channel();
     let start = Instant::now();
     let measured_from = start + shape.warm_up;
     let end = measured_from + shape.duration;
@@ -232,7 +232,7 @@ pub(crate) async fn open(
         while next < end {
             next += Duration::from_secs_f64(-(1.0 - random.f64()).ln() / rate);
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            if send.send(next).is_err() {
+            if keeps_time.send(next).is_err() {
                 return;
             }
         }

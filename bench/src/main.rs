@@ -28,7 +28,13 @@ use servers::relay::Relay;
 use servers::upstream::Upstream;
 
 /// The gateway's messages.
-#[allow(clippy::pedantic, missing_docs, unreachable_pub, dead_code)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
 mod proto {
     tonic::include_proto!("agb.gateway.v1");
 }

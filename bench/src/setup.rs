@@ -85,19 +85,19 @@ fn python(folder: &Path) -> Result<PathBuf, Failure> {
     let made = folder.join("python");
     std::fs::create_dir_all(&made)?;
     let protos = root().join("proto");
-    let mut protoc = Command::new(&python);
-    protoc.args(["-m", "grpc_tools.protoc"]);
+    let mut compiler = Command::new(&python);
+    compiler.args(["-m", "grpc_tools.protoc"]);
     for (flag, path) in [
         ("-I", &protos),
         ("--python_out=", &made),
         ("--grpc_python_out=", &made),
     ] {
-        protoc.arg(format!("{flag}{}", path.display()));
+        compiler.arg(format!("{flag}{}", path.display()));
     }
     for entry in std::fs::read_dir(protos.join("agb/gateway/v1"))? {
-        protoc.arg(entry?.path());
+        compiler.arg(entry?.path());
     }
-    run(&mut protoc)?;
+    run(&mut compiler)?;
     Ok(python)
 }
 

@@ -3,7 +3,7 @@
 use super::{World, get_sessions, spread};
 use crate::Failure;
 use crate::contenders::{Telling, start_upstream};
-use crate::load::closed;
+use crate::load::{Measured, closed};
 use crate::process::Server;
 use crate::report::{Cell, Report, Section, Spread, Target};
 
@@ -47,7 +47,7 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         let rounds = &ours[index];
         rows.push(vec![
             format!("through the gateway, {callers} at once").into(),
-            spread(rounds, |round| round.per_second()).into(),
+            spread(rounds, Measured::per_second).into(),
             spread(rounds, |round| round.percentile(50.0)).into(),
             spread(rounds, |round| round.percentile(99.0)).into(),
         ]);

@@ -117,11 +117,10 @@ async fn reused(world: &mut World, report: &mut Report, on: &Called) -> Result<(
         columns: vec!["requests", "connections opened", "opened per request"],
         rows: vec![vec![made.into(), opened.into(), (opened / made).into()]],
     });
-    let share = Spread::of([1.0 - opened / made]);
     report.targets.push(Target::at_least(
         "AGB calls on reused connections",
         0.999,
-        share,
+        Spread::of([1.0 - opened / made]),
     ));
     Ok(())
 }

@@ -42,7 +42,7 @@ impl TraceService for Collector {
         let scopes = resources.iter().flat_map(|resource| &resource.scope_spans);
         let spans: usize = scopes.map(|scope| scope.spans.len()).sum();
         self.0.spans.fetch_add(spans as u64, Ordering::Relaxed);
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -58,7 +58,7 @@ impl MetricsService for Collector {
             .flat_map(|resource| &resource.scope_metrics);
         let metrics: usize = scopes.map(|scope| scope.metrics.len()).sum();
         self.0.metrics.fetch_add(metrics as u64, Ordering::Relaxed);
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
