@@ -359,7 +359,11 @@ async fn the_clock_moves_forward_and_files_have_had_their_time() {
     let admin = Admin::start().await;
     let client = &admin.bench.client;
     let context = client.context("mine").await;
-    let policy = json!({ "recyclePolicy": { "lifecycle": "Lifecycle_1Day", "paths": [""] } });
+    // A day ends the session, too; what it uploads then would be new again.
+    let policy = json!({
+        "uploadPolicy": { "autoUpload": false },
+        "recyclePolicy": { "lifecycle": "Lifecycle_1Day", "paths": [""] },
+    });
     let session = client
         .session_with("agb-code-space-1", &[(&context, "/home/data", policy)])
         .await;

@@ -37,7 +37,7 @@ pub(crate) struct StoredFile {
 }
 
 /// How much there is, and what comes first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Overview {
     pub(crate) count: usize,
     pub(crate) bytes: u64,
@@ -109,16 +109,19 @@ impl ContextFiles {
 
     /// The first files by path, at most `most`, and how much there is in all.
     pub(crate) fn overview(&self, most: usize) -> Overview {
+        let now = self.clock.now_ms();
         let state = self.lock();
-        let files = &state.by_path;
-        let first = files.iter().take(most);
-        Overview {
-            count: files.len(),
-            bytes: files.values().map(|file| file.blob.size()).sum(),
-            first: first
-                .map(|(path, file)| (path.clone(), file.clone()))
-                .collect(),
+        let files = state.by_path.iter();
+        let files = files.filter(|(path, file)| !state.had_its_time(path, file, now));
+        let mut overview = Overview::default();
+        for (path, file) in files {
+            overview.count += 1;
+            overview.bytes += file.blob.size();
+            if overview.first.len() < most {
+                overview.first.push((path.clone(), file.clone()));
+            }
         }
+        overview
     }
 
     /// The files whose time is over, by the rules.
