@@ -131,6 +131,16 @@ impl Connection {
         }
     }
 
+    /// The answer to one call, as gRPC frames it.
+    pub(crate) async fn answer(&self, message: Bytes) -> Result<Vec<u8>, Failure> {
+        let mut answer = self.begin(message).await?;
+        let mut all = Vec::new();
+        while let Some(data) = answer.body.data().await {
+            all.extend_from_slice(&data?);
+        }
+        Ok(all)
+    }
+
     /// Begins a call, up to the headers of its answer.
     pub(crate) async fn begin(&self, message: Bytes) -> Result<Answer, Failure> {
         let mut send = self.send.clone().ready().await?;

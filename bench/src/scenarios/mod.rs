@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::Failure;
 use crate::contenders::Bench;
-use crate::load::{Measured, Shape, Target, Work, closed, framed};
+use crate::load::{Connection, Measured, Shape, Target, Work, closed, framed};
 use crate::process::Server;
 use crate::proto::GetSessionRequest;
 use crate::report::Spread;
@@ -62,6 +62,19 @@ pub(crate) fn get_sessions(population: usize) -> Work {
             })
         }),
     }
+}
+
+/// Fails unless all answer the same: then they did the same work.
+pub(crate) async fn same_answer(targets: &[Target], work: &Work) -> Result<(), Failure> {
+    let mut answers = Vec::new();
+    for target in targets {
+        let connection = Connection::open(target, work.path).await?;
+        answers.push(connection.answer((work.messages)(0)).await?);
+    }
+    if answers.iter().any(|answer| *answer != answers[0]) {
+        return Err(format!("answers differ: {answers:?}").into());
+    }
+    Ok(())
 }
 
 /// All in turn, again and again: for each its rounds.

@@ -1,6 +1,6 @@
 //! From one stream to 1,024, over 1 to 64 connections: where the gateway falls behind the minimal one.
 
-use super::{World, get_sessions, interleaved, ratio, spread};
+use super::{World, get_sessions, interleaved, ratio, same_answer, spread};
 use crate::Failure;
 use crate::contenders::{Telling, target};
 use crate::load::Measured;
@@ -30,6 +30,7 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         .bench
         .start_gateway("shapes", &upstream, everything, &bounds)?;
     let targets = [target(&minimal), gateway.target()];
+    same_answer(&targets, &get_sessions(1_000)).await?;
     let mut rows = Vec::new();
     for (connections, streams) in SHAPES {
         let shape = world.settings.shape(connections, streams);

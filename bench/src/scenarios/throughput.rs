@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{World, get_sessions, interleaved, ratio, spread, upstream_counts};
+use super::{World, get_sessions, interleaved, ratio, same_answer, spread, upstream_counts};
 use crate::Failure;
 use crate::contenders::{Gateway, Telling, target};
 use crate::load::{Measured, Target as Called, closed, open};
@@ -55,6 +55,8 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         }
     };
     targets.extend(other.as_ref().map(Gateway::target));
+    // The echo knows nothing but the id.
+    same_answer(&targets[MINIMAL..], &get_sessions(POPULATION)).await?;
     full(world, report, &targets).await?;
     half(world, report, &targets).await?;
     if world.bench.python.is_some() {
@@ -163,6 +165,7 @@ async fn beside_python(world: &World, report: &mut Report, on: &Called) -> Resul
         .bench
         .start_python(python, &world.upstream.url(), None)?;
     let targets = [target(&server), on.clone()];
+    same_answer(&targets, &get_sessions(POPULATION)).await?;
     let (work, rounds) = (get_sessions(POPULATION), world.settings.rounds);
     let shape = world.settings.shape(CONNECTIONS, STREAMS);
     let full = interleaved(&targets, &work, shape, rounds).await?;

@@ -1,11 +1,11 @@
 //! The limit: a bare tonic echo, and the least that could be called a gateway (a handler and one pooled HTTP call, nothing else), by
 //! reqwest and by hyper's own client.
 
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
@@ -18,6 +18,13 @@ use crate::proto::session_service_server::{SessionService, SessionServiceServer}
 use crate::proto::{GetSessionRequest, GetSessionResponse, Session, SessionState};
 
 const KEY: &str = "Bearer measurement";
+const PATH: &str = "/mcp/getSession";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked<'a> {
+    session_id: &'a str,
+}
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -85,28 +92,33 @@ struct ByReqwest {
 #[tonic::async_trait]
 impl SessionService for ByReqwest {
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Answer {
-        let id = request.into_inner().session_id;
-        let url = format!("{}/sdk/GetSession?sessionId={id}", self.upstream);
-        let request = self.client.get(url).header("authorization", KEY);
+        let asked = Asked {
+            session_id: &request.get_ref().session_id,
+        };
+        let request = self.client.post(format!("{}{PATH}", self.upstream));
+        let request = request.header("authorization", KEY).json(&asked);
         let response = request.send().await.map_err(unavailable)?;
         answer(response.json().await.map_err(unavailable)?)
     }
 }
 
 struct ByHyper {
-    client: HyperClient<HttpConnector, Empty<bytes::Bytes>>,
+    client: HyperClient<HttpConnector, Full<bytes::Bytes>>,
     upstream: String,
 }
 
 #[tonic::async_trait]
 impl SessionService for ByHyper {
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Answer {
-        let id = request.into_inner().session_id;
-        let request =
-            http::Request::get(format!("{}/sdk/GetSession?sessionId={id}", self.upstream))
-                .header("authorization", KEY)
-                .body(Empty::new())
-                .map_err(unavailable)?;
+        let asked = Asked {
+            session_id: &request.get_ref().session_id,
+        };
+        let asked = serde_json::to_vec(&asked).map_err(unavailable)?;
+        let request = http::Request::post(format!("{}{PATH}", self.upstream))
+            .header("authorization", KEY)
+            .header("content-type", "application/json")
+            .body(Full::from(asked))
+            .map_err(unavailable)?;
         let response = self.client.request(request).await.map_err(unavailable)?;
         let body = response.into_body().collect().await.map_err(unavailable)?;
         answer(serde_json::from_slice(&body.to_bytes()).map_err(unavailable)?)

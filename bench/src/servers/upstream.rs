@@ -3,19 +3,19 @@
 //! It knows no key, keeps no state and checks nothing: what the gateway makes of AGB's rules is for the tests.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
@@ -98,15 +98,17 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         let (answers, counts) = (answers.clone(), counts.clone());
         async move {
-            let operation = request.uri().path().rsplit('/').next().unwrap_or_default();
-            counts.count(operation);
-            let answer = answers.to(operation, request.uri().query().unwrap_or_default());
-            // A request that is not read to its end cannot be followed by another one.
-            let _ = request.into_body().collect().await;
-            let response = Response::builder()
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Full::new(answer));
-            Ok::<_, Infallible>(response.unwrap_or_default())
+            let (head, body) = request.into_parts();
+            let path = head.uri.path();
+            counts.count(path.rsplit('/').next().unwrap_or_default());
+            let body = body.collect().await?.to_bytes();
+            let query = head.uri.query().unwrap_or_default();
+            let mut response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+            let answer = answers.to(path, query, &body).unwrap_or_else(|| {
+                response = std::mem::take(&mut response).status(StatusCode::NOT_FOUND);
+                Bytes::new()
+            });
+            Ok::<_, hyper::Error>(response.body(Full::new(answer)).unwrap_or_default())
         }
     });
     let connection = hyper::server::conn::http1::Builder::new();
@@ -132,7 +134,6 @@ struct Answers {
     sessions: Bytes,
     contexts: Bytes,
     look: Bytes,
-    nothing: Bytes,
 }
 
 /// Stands in a template for the id that is asked for.
@@ -176,20 +177,29 @@ impl Answers {
             sessions: list(settings, "count", &json!(sessions)),
             contexts: list(settings, "totalCount", &json!(contexts)),
             look: enveloped(&json!({ "contextStatus": look })).into(),
-            nothing: enveloped(&Value::Null).into(),
         }
     }
 
-    fn to(&self, operation: &str, query: &str) -> Bytes {
-        match operation {
-            "GetSession" => self.session.with(parameter(query, "sessionId")),
-            "GetContext" => self.context.with(parameter(query, "id")),
-            "ListSession" => self.sessions.clone(),
-            "ListContexts" => self.contexts.clone(),
-            "GetContextInfo" => self.look.clone(),
-            _ => self.nothing.clone(),
-        }
+    /// By AGB's paths. `None`: it is none of those.
+    fn to(&self, path: &str, query: &str, body: &[u8]) -> Option<Bytes> {
+        Some(match path {
+            "/mcp/getSession" => {
+                let asked: AskedSession<'_> = serde_json::from_slice(body).ok()?;
+                self.session.with(asked.session_id)
+            }
+            "/sdk/GetContext" => self.context.with(parameter(query, "id")?),
+            "/sdk/ListSession" => self.sessions.clone(),
+            "/sdk/ListContexts" => self.contexts.clone(),
+            "/sdk/GetContextInfo" => self.look.clone(),
+            _ => return None,
+        })
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AskedSession<'a> {
+    session_id: &'a str,
 }
 
 pub(crate) fn session_id(number: usize) -> String {
@@ -200,11 +210,9 @@ pub(crate) fn context_id(number: usize) -> String {
     format!("SdkCtx-{number:017}")
 }
 
-fn parameter<'a>(query: &'a str, name: &str) -> &'a str {
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .find_map(|(key, value)| (key == name).then_some(value))
-        .unwrap_or_default()
+    pairs.find_map(|(key, value)| (key == name).then_some(value))
 }
 
 /// AGB's envelope, in AGB's order.
