@@ -3,8 +3,10 @@
 //! A thread of its own writes them. When it cannot keep up, since nobody reads, lines are dropped and counted; no call waits.
 
 use std::fmt::{self, Write as _};
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::ser::{SerializeMap, Serializer as _};
@@ -25,6 +27,8 @@ const MAX_VALUE: usize = 2_048;
 
 /// How many bytes of lines are written at once, when there are many.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
+/// For how long lines gather after some were written. A line after a while without any is written at once.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Logs that are being written; the last lines are when this is dropped.
 #[derive(Debug)]
@@ -98,8 +102,10 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
     let (filter, handle) = reload::Layer::new(filter);
     let (writer, writing) = NonBlockingBuilder::default()
         .thread_name("logs")
-        // The thread writes out what it has when there is nothing more to take, so one line alone does not wait.
-        .finish(BufWriter::with_capacity(WRITTEN_AT_ONCE, std::io::stderr()));
+        .finish(Gathered(BufWriter::with_capacity(
+            WRITTEN_AT_ONCE,
+            io::stderr(),
+        )));
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines(settings.format))
@@ -119,6 +125,22 @@ pub fn start_logs(settings: &LogSettings) -> Result<Logs, String> {
         },
         _writing: writing,
     })
+}
+
+/// Lets lines gather. Its thread writes out what it has when there is nothing more to take, and would then be woken by each line: at
+/// thousands of calls a second, that costs them more than the lines.
+struct Gathered<W: Write>(W);
+
+impl<W: Write> Write for Gathered<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(PAUSE);
+        flushed
+    }
 }
 
 /// How an event becomes a line.
@@ -313,7 +335,6 @@ impl fmt::Write for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::Mutex;
 
     use serde_json::Value;
