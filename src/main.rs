@@ -18,6 +18,10 @@ mod healthcheck;
 
 use healthcheck::Healthcheck;
 
+/// A call allocates two hundred times, and much of it in another thread than the one that frees it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A gRPC gateway between internal services and the AGB cloud sandbox API.
 #[derive(Parser)]
 #[command(version)]
