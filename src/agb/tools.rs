@@ -18,7 +18,7 @@ use super::attempt::{Attempt, Nth};
 use super::client::{Answer, Client, bounded, not_redirected, transport_error, without_values};
 use super::error::Error;
 use super::operation::CALL_TOOL_DIRECT;
-use super::wire::{self, Page, SessionData, ToolResult};
+use super::wire::{self, LinkedSessionData, Page, ToolResult};
 use crate::resilience::Deadline;
 
 const TOKEN_HEADER: &str = "x-access-token";
@@ -67,7 +67,7 @@ impl Tools {
     }
 
     /// Keeps what AGB has told of a session.
-    pub fn remember(&self, session_id: &str, data: &SessionData) {
+    pub fn remember(&self, session_id: &str, data: &LinkedSessionData) {
         let route = Arc::new(self.route(data));
         self.routes.insert(session_id.to_owned(), route);
     }
@@ -135,14 +135,14 @@ impl Tools {
         }
         let answer = self
             .client
-            .call(&wire::GetSession { session_id }, deadline)
+            .call(&wire::GetLinkedSession { session_id }, deadline)
             .await?;
         let route = Arc::new(self.route(&answer.data));
         self.routes.insert(session_id.to_owned(), route.clone());
         Ok(route)
     }
 
-    fn route(&self, data: &SessionData) -> Route {
+    fn route(&self, data: &LinkedSessionData) -> Route {
         let link = Url::parse(data.link_url.expose_secret()).ok();
         let has_token = !data.token.expose_secret().is_empty();
         Route {

@@ -7,7 +7,7 @@ use super::decide::{Seen, Step, decide, millis};
 use super::flight::{Acquired, Flight};
 use super::reconcile::{Made, make};
 use super::stamp::{Claim, Phase, Stamp};
-use crate::agb::{self, wire};
+use crate::agb;
 use crate::resilience::Deadline;
 
 /// How many candidates one call creates: the second when nothing is known of the first.
@@ -275,11 +275,12 @@ impl Acquiring {
         let is_owned = stamp.phase == Phase::Owned;
         let upstream = &self.creations.upstream;
         let data = upstream.get(&session_id, self.deadline).await;
-        let Some(data) = self.unless_gone(data, "getting the session")? else {
+        let Some(mut data) = self.unless_gone(data, "getting the session")? else {
             return Ok(None);
         };
+        data.session.session_id = session_id;
         Ok(Some(Acquired {
-            data: wire::SessionData { session_id, ..data },
+            data,
             stamp,
             labels,
             is_created_here: false,

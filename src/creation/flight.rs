@@ -15,7 +15,7 @@ use crate::resilience::Deadline;
 /// The session of a `request_id`, as one call has found or made it.
 #[derive(Debug)]
 pub(super) struct Acquired {
-    pub(super) data: wire::SessionData,
+    pub(super) data: wire::LinkedSessionData,
     pub(super) stamp: Stamp,
     /// All labels that it has, or those of the caller.
     pub(super) labels: LabelMap,
@@ -96,7 +96,7 @@ impl Claimed {
     }
 
     /// What AGB told of the session.
-    pub fn data(&self) -> &wire::SessionData {
+    pub fn data(&self) -> &wire::LinkedSessionData {
         &self.acquired.data
     }
 
@@ -153,7 +153,7 @@ impl Claimed {
             return Ok(false);
         }
         sleep(self.creations.settings.timing.settle).await;
-        let session_id = &self.acquired.data.session_id;
+        let session_id = &self.acquired.data.session.session_id;
         match self.creations.upstream.labels(session_id, deadline).await {
             Ok(labels) => {
                 let stamp = Stamp::read(&labels, &self.creations.keys);
@@ -172,7 +172,7 @@ impl Claimed {
             ..self.acquired.stamp.clone()
         };
         let labels = stamp.write(&self.acquired.labels, &self.creations.keys);
-        let session_id = &self.acquired.data.session_id;
+        let session_id = &self.acquired.data.session.session_id;
         let upstream = &self.creations.upstream;
         match upstream.set_labels(session_id, &labels, deadline).await {
             Ok(()) => Ok(true),
@@ -191,7 +191,7 @@ impl Claimed {
             if *fate == Fate::Open {
                 *fate = Fate::Lost;
                 drop(fate);
-                let session_id = &self.acquired.data.session_id;
+                let session_id = &self.acquired.data.session.session_id;
                 let attempt = &self.acquired.stamp.attempt;
                 self.creations.withdraw(session_id, attempt).await;
             }

@@ -18,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub struct Made {
     creations: Creations,
     /// What AGB told of it.
-    pub data: wire::SessionData,
+    pub data: wire::LinkedSessionData,
     stamp: Stamp,
     labels: LabelMap,
     is_released_on_drop: bool,
@@ -61,7 +61,7 @@ async fn find(
     creations: &Creations,
     attempt: &str,
     deadline: Deadline,
-) -> Option<wire::SessionData> {
+) -> Option<wire::LinkedSessionData> {
     let labels = Stamp::of_attempt(attempt);
     let mut pause = FIRST_PAUSE;
     for look in 0..LOOKS {
@@ -82,7 +82,7 @@ async fn describe(
     creations: &Creations,
     labels: &LabelMap,
     deadline: Deadline,
-) -> Result<Option<wire::SessionData>, agb::Error> {
+) -> Result<Option<wire::LinkedSessionData>, agb::Error> {
     let upstream = &creations.upstream;
     let listed = upstream.list(labels, None, deadline).await?;
     let Some(session_id) = listed.session_ids.into_iter().next() else {
@@ -98,14 +98,14 @@ async fn describe(
         return Ok(None);
     }
     let mut data = upstream.get(&session_id, deadline).await?;
-    data.session_id = session_id;
+    data.session.session_id = session_id;
     Ok(Some(data))
 }
 
 impl Made {
     /// AGB's id of the session.
     pub fn session_id(&self) -> &str {
-        &self.data.session_id
+        &self.data.session.session_id
     }
 
     pub(super) fn creations(&self) -> &Creations {
@@ -126,7 +126,7 @@ impl Made {
         let labels = self.stamp.write(&self.labels, &self.creations.keys);
         let upstream = &self.creations.upstream;
         upstream
-            .set_labels(&self.data.session_id, &labels, deadline)
+            .set_labels(&self.data.session.session_id, &labels, deadline)
             .await
     }
 
@@ -151,7 +151,7 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         if self.is_released_on_drop {
-            self.creations.release(self.data.session_id.clone());
+            self.creations.release(self.data.session.session_id.clone());
         }
     }
 }

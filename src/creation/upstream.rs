@@ -32,14 +32,14 @@ pub trait Upstream: fmt::Debug + Send + Sync {
         &'a self,
         call: &'a wire::CreateSession,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<wire::SessionData, agb::Error>>;
+    ) -> BoxFuture<'a, Result<wire::LinkedSessionData, agb::Error>>;
 
     /// Describes a session.
     fn get<'a>(
         &'a self,
         session_id: &'a str,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<wire::SessionData, agb::Error>>;
+    ) -> BoxFuture<'a, Result<wire::LinkedSessionData, agb::Error>>;
 
     /// A page of the active sessions that have these labels.
     fn list<'a>(
@@ -80,7 +80,7 @@ impl Upstream for Client {
         &'a self,
         call: &'a wire::CreateSession,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<wire::SessionData, agb::Error>> {
+    ) -> BoxFuture<'a, Result<wire::LinkedSessionData, agb::Error>> {
         async move { created(self, self.call(call, deadline).await?) }.boxed()
     }
 
@@ -88,9 +88,9 @@ impl Upstream for Client {
         &'a self,
         session_id: &'a str,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<wire::SessionData, agb::Error>> {
+    ) -> BoxFuture<'a, Result<wire::LinkedSessionData, agb::Error>> {
         async move {
-            let call = wire::GetSession { session_id };
+            let call = wire::GetLinkedSession { session_id };
             Ok(self.call(&call, deadline).await?.data)
         }
         .boxed()
@@ -174,7 +174,7 @@ impl Upstream for Client {
 fn created(
     client: &Client,
     answer: agb::Answer<wire::CreatedSessionData>,
-) -> Result<wire::SessionData, agb::Error> {
+) -> Result<wire::LinkedSessionData, agb::Error> {
     let data = answer.data;
     if data.success == Some(false) {
         let refusal = agb::Refusal {
@@ -185,7 +185,7 @@ fn created(
         };
         return Err(client.refused(&operation::CREATE_SESSION, refusal));
     }
-    if data.session.session_id.is_empty() {
+    if data.session.session.session_id.is_empty() {
         return Err(agb::Error::malformed(
             &operation::CREATE_SESSION,
             answer.request_id,

@@ -131,17 +131,12 @@ impl Upstream for Way {
         &'a self,
         call: &'a wire::CreateSession,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<wire::SessionData, Error>> {
+    ) -> BoxFuture<'a, Result<wire::LinkedSessionData, Error>> {
         let labels = serde_json::from_str(call.labels.as_deref().unwrap()).unwrap();
         // Now and then longer than anybody waits for it.
         let longest = if self.agb.chance(3) { 1_500 } else { 300 };
         let before = Duration::from_millis(self.agb.number(1..longest));
-        let work = |agb: &Agb| {
-            Ok(wire::SessionData {
-                session_id: agb.add(labels),
-                ..wire::SessionData::default()
-            })
-        };
+        let work = |agb: &Agb| Ok(session(agb.add(labels)));
         self.exchange(&operation::CREATE_SESSION, deadline, before, work)
             .boxed()
     }
@@ -150,16 +145,13 @@ impl Upstream for Way {
         &'a self,
         session_id: &'a str,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<wire::SessionData, Error>> {
+    ) -> BoxFuture<'a, Result<wire::LinkedSessionData, Error>> {
         let session_id = session_id.to_owned();
         let work = |agb: &Agb| {
             let active = agb.active.lock().unwrap();
             let found = active.contains_key(&session_id).then_some(session_id);
             let session_id = found.ok_or_else(|| not_found(&operation::GET_SESSION))?;
-            Ok(wire::SessionData {
-                session_id,
-                ..wire::SessionData::default()
-            })
+            Ok(session(session_id))
         };
         self.exchange(&operation::GET_SESSION, deadline, self.short(), work)
             .boxed()
@@ -257,5 +249,15 @@ impl Upstream for Way {
 
     fn request_timeout(&self) -> Duration {
         REQUEST_TIMEOUT
+    }
+}
+
+fn session(session_id: String) -> wire::LinkedSessionData {
+    wire::LinkedSessionData {
+        session: wire::SessionData {
+            session_id,
+            ..wire::SessionData::default()
+        },
+        ..wire::LinkedSessionData::default()
     }
 }

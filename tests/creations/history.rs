@@ -280,7 +280,7 @@ async fn with_id(
             claimed.withdraw();
             return None;
         }
-        let session_id = claimed.data().session_id.clone();
+        let session_id = claimed.data().session.session_id.clone();
         match claimed.hand_over(deadline).await {
             Ok(()) => return Some(session_id),
             Err(Error::Gone) => {}

@@ -133,7 +133,7 @@ async fn session_with(world: &World, labels: &LabelMap) -> String {
         timeout: None,
     };
     let made = Upstream::create(&world.agb().await, &call, patience()).await;
-    made.unwrap().session_id
+    made.unwrap().session.session_id
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn secrets(world: &World) -> Vec<(&'static str, String)> {
         session_id: session_id.clone(),
     };
     let cdp = world.sessions().get_cdp_link(within(request)).await;
-    let call = wire::GetSession {
+    let call = wire::GetLinkedSession {
         session_id: &session_id,
     };
     let session = world

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, IntoDeserializer, Visitor};
+use serde::de::{Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 use serde_json::{Error, Map, Value};
@@ -43,64 +44,78 @@ pub struct Page {
 impl<'a> Envelope<'a> {
     /// Reads an envelope. An error of the category `Data`: it is no object.
     pub fn read(json: &'a [u8]) -> Result<Self, Error> {
-        let mut fields = plain(serde_json::from_slice(json)?);
-        if !fields.contains_key("success")
-            && let Some(body) = fields.get("body")
-            && let Ok(body) = serde_json::from_str(body.get())
+        let Nesting { envelope, body } = serde_json::from_slice(json)?;
+        if envelope.success.is_none()
+            && let Some(body) = body
+            && let Ok(Nesting {
+                envelope: inner, ..
+            }) = serde_json::from_str(body.get())
         {
-            let request_id = fields.remove("requestId");
-            fields = plain(body);
-            if let Some(request_id) = request_id {
-                fields.entry("requestId".into()).or_insert(request_id);
+            let request_id = if inner.request_id.is_empty() {
+                envelope.request_id
+            } else {
+                inner.request_id
+            };
+            return Ok(Self {
+                request_id,
+                ..inner
+            });
+        }
+        Ok(envelope)
+    }
+}
+
+/// An envelope, and what stands under `body`, which may be the real one.
+struct Nesting<'a> {
+    envelope: Envelope<'a>,
+    body: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Nesting<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NestingVisitor)
+    }
+}
+
+struct NestingVisitor;
+
+impl<'de> Visitor<'de> for NestingVisitor {
+    type Value = Nesting<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Nesting<'de>, A::Error> {
+        let mut envelope = Envelope::default();
+        let (mut body, mut count) = (None, None);
+        while let Some(Name(name)) = object.next_key()? {
+            match &*with_small_initial(name) {
+                "success" => envelope.success = value(object.next_value()?),
+                "httpStatusCode" => envelope.http_status = value(object.next_value()?),
+                "code" => envelope.code = text(object.next_value()?),
+                "message" => envelope.message = text(object.next_value()?),
+                "requestId" => envelope.request_id = text(object.next_value()?),
+                "nextToken" => envelope.page.next_token = text(object.next_value()?),
+                "totalCount" => {
+                    envelope.page.total = value(object.next_value()?).unwrap_or_default()
+                }
+                "count" => count = value(object.next_value()?),
+                "data" => envelope.data = object.next_value()?,
+                "body" => body = Some(object.next_value()?),
+                _ => drop(object.next_value::<IgnoredAny>()?),
             }
         }
-        let page = Page {
-            next_token: text(&fields, "nextToken"),
-            total: ["totalCount", "count"]
-                .iter()
-                .find_map(|name| value::<u64>(&fields, name))
-                .and_then(|total| u32::try_from(total).ok())
-                .unwrap_or_default(),
-        };
-        Ok(Self {
-            success: value(&fields, "success"),
-            http_status: value(&fields, "httpStatusCode"),
-            code: text(&fields, "code"),
-            message: text(&fields, "message"),
-            request_id: text(&fields, "requestId"),
-            page,
-            data: Data(fields.remove("data")),
-        })
+        if envelope.page.total == 0 {
+            envelope.page.total = count.unwrap_or_default();
+        }
+        Ok(Nesting { envelope, body })
     }
 }
-
-/// The fields of an object, as they stand in the answer.
-type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// A name, copied only where it has to be.
-#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-fn value<T: for<'de> Deserialize<'de>>(fields: &Fields<'_>, name: &str) -> Option<T> {
-    serde_json::from_str(fields.get(name)?.get()).ok()
-}
-
-fn text(fields: &Fields<'_>, name: &str) -> String {
-    match value(fields, name) {
-        Some(Value::String(text)) => text,
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
-    }
-}
-
-/// The same fields without nulls and with small initials. It does not reach into nested objects: those may be callers' own.
-fn plain<'a>(fields: BTreeMap<Name<'a>, &'a RawValue>) -> Fields<'a> {
-    fields
-        .into_iter()
-        .filter(|(_, value)| value.get() != "null")
-        .map(|(Name(name), value)| (with_small_initial(name), value))
-        .collect()
-}
 
 fn with_small_initial(name: Cow<'_, str>) -> Cow<'_, str> {
     let mut chars = name.chars();
@@ -114,55 +129,124 @@ fn with_small_initial(name: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// What was asked for, in its plain form. It is read by the type that it is meant for, from where it stands.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Data<'a>(Option<&'a RawValue>);
+fn value<T: for<'de> Deserialize<'de>>(json: &RawValue) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
+}
+
+fn text(json: &RawValue) -> String {
+    match value(json) {
+        Some(Value::String(text)) => text,
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// What was asked for, in its plain form, as far as its outermost fields or items. The type that it is meant for reads the rest, from
+/// where it stands.
+#[derive(Clone, Debug, Default)]
+pub enum Data<'a> {
+    /// Nothing, or null.
+    #[default]
+    Missing,
+    /// The fields of an object, without nulls and with small initials. Nested objects stay as they are: those may be callers' own.
+    Object(BTreeMap<Cow<'a, str>, &'a RawValue>),
+    /// The items of a list.
+    List(Vec<&'a RawValue>),
+    /// Anything else.
+    Scalar(Value),
+}
 
 impl<'a> Data<'a> {
-    /// Reads it. Null stands for nothing, for an empty list or for an empty object, whichever the type takes.
+    /// Reads it. Nothing may also stand for an empty list or an empty object, whichever the type takes.
     pub fn read<T: Deserialize<'a>>(self) -> Result<T, Error> {
-        match self.0 {
-            Some(data) => T::deserialize(Plain(data)),
-            None => T::deserialize(Value::Null)
+        match self {
+            Self::Missing => T::deserialize(Value::Null)
                 .or_else(|_| T::deserialize(Value::Array(Vec::new())))
                 .or_else(|_| T::deserialize(Value::Object(Map::new()))),
+            data => T::deserialize(data),
         }
     }
 }
 
-/// Reads JSON with the names of its fields in their plain form: of an object, and of those in a list.
-struct Plain<'a>(&'a RawValue);
-
-impl<'de> IntoDeserializer<'de, Error> for Plain<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
+impl<'de> Deserialize<'de> for Data<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DataVisitor)
     }
 }
 
-impl<'de> Deserializer<'de> for Plain<'de> {
+struct DataVisitor;
+
+impl<'de> Visitor<'de> for DataVisitor {
+    type Value = Data<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Data<'de>, A::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some((Name(name), json)) = object.next_entry::<_, &RawValue>()? {
+            if json.get() != "null" {
+                fields.insert(with_small_initial(name), json);
+            }
+        }
+        Ok(Data::Object(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Data<'de>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Data::List(items))
+    }
+
+    fn visit_unit<E>(self) -> Result<Data<'de>, E> {
+        Ok(Data::Missing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Data<'de>, E> {
+        Ok(Data::Scalar(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Data<'de>, E> {
+        Ok(Data::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Data<'de>, E> {
+        Ok(Data::Scalar(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Data<'de>, E> {
+        Ok(Data::Scalar(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Data<'de>, E> {
+        Ok(Data::Scalar(value.into()))
+    }
+}
+
+impl<'de> Deserializer<'de> for Data<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0.get().as_bytes().first() {
-            Some(b'{') => {
-                let fields = plain(serde_json::from_str(self.0.get())?);
-                visitor.visit_map(MapDeserializer::new(fields.into_iter()))
+        match self {
+            Self::Missing => visitor.visit_unit(),
+            Self::Object(fields) => {
+                let fields = fields.into_iter().map(|(name, json)| (name, Field(json)));
+                visitor.visit_map(MapDeserializer::new(fields))
             }
-            Some(b'[') => {
-                let items: Vec<&RawValue> = serde_json::from_str(self.0.get())?;
-                visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Plain)))
+            Self::List(items) => {
+                visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Item)))
             }
-            _ => self.0.deserialize_any(visitor),
+            Self::Scalar(value) => value.deserialize_any(visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.get() == "null" {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
+        match self {
+            Self::Missing => visitor.visit_none(),
+            data => visitor.visit_some(data),
         }
     }
 
@@ -177,6 +261,82 @@ impl<'de> Deserializer<'de> for Plain<'de> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// An item of a list, which is read in its plain form.
+struct Item<'a>(&'a RawValue);
+
+impl<'de> IntoDeserializer<'de, Error> for Item<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Item<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        serde_json::from_str::<Data<'de>>(self.0.get())?.deserialize_any(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        serde_json::from_str::<Data<'de>>(self.0.get())?.deserialize_option(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// The value of a field, which is read as it stands; not at all where nobody wants it.
+struct Field<'a>(&'a RawValue);
+
+impl<'de> IntoDeserializer<'de, Error> for Field<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Field<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.0.deserialize_option(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier
     }
 }
 
@@ -248,8 +408,8 @@ mod tests {
     #[test]
     fn data_that_is_missing_is_nothing_or_empty() {
         let envelope = Envelope::read(br#"{"data": null}"#).unwrap();
-        assert_eq!(envelope.data.read::<Option<u32>>().unwrap(), None);
-        assert_eq!(envelope.data.read::<Vec<u32>>().unwrap(), [0; 0]);
+        assert_eq!(envelope.data.clone().read::<Option<u32>>().unwrap(), None);
+        assert_eq!(envelope.data.clone().read::<Vec<u32>>().unwrap(), [0; 0]);
         assert!(envelope.data.read::<u32>().is_err());
     }
 }

@@ -24,10 +24,10 @@ pub use envelope::{Envelope, Page};
 pub use policy::policy_text;
 pub use session::{
     CreateSession, CreatedSessionData, DesktopInfoData, GetAndLoadInternalContext, GetCdpLink,
-    GetLabel, GetLink, GetMcpResource, GetSession, GetSessionInfo, InitBrowser, InitBrowserData,
-    InternalContextData, LabelData, LinkData, ListSession, ListedSessionData, PersistenceData,
-    RefreshSessionIdleTime, ReleaseSession, ReleaseSessionAsync, ResourceData, SessionData,
-    SessionInfoData, SetLabel, label_text,
+    GetLabel, GetLink, GetLinkedSession, GetMcpResource, GetSession, GetSessionInfo, InitBrowser,
+    InitBrowserData, InternalContextData, LabelData, LinkData, LinkedSessionData, ListSession,
+    ListedSessionData, PersistenceData, RefreshSessionIdleTime, ReleaseSession,
+    ReleaseSessionAsync, ResourceData, SessionData, SessionInfoData, SetLabel, label_text,
 };
 pub use sync::{ContextInfoData, GetContextInfo, SyncContext};
 pub use time::timestamp;

@@ -56,6 +56,8 @@ macro_rules! session_requests {
 session_requests! {
     /// Asks for a session.
     GetSession => GET_SESSION, SessionData;
+    /// The same, with the way to its tools.
+    GetLinkedSession => GET_SESSION, LinkedSessionData;
     /// Asks for the status of a session.
     GetSessionInfo => GET_SESSION_INFO, SessionInfoData;
     /// Releases a session; asynchronous.
@@ -153,7 +155,7 @@ call!(GetAndLoadInternalContext<'_> => GET_AND_LOAD_INTERNAL_CONTEXT, Vec<Intern
 pub struct CreatedSessionData {
     /// The session.
     #[serde(flatten)]
-    pub session: SessionData,
+    pub session: LinkedSessionData,
     /// `false`: the creation failed, although the envelope says otherwise.
     pub success: Option<bool>,
     /// Why it failed.
@@ -185,11 +187,18 @@ pub struct SessionData {
     /// AGB's id of the machine.
     #[serde(deserialize_with = "lenient")]
     pub resource_id: String,
-    /// The session's own link, for direct tool calls.
+}
+
+/// A session, and the way to its tools that does not lead through AGB's endpoint.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LinkedSessionData {
+    /// The session.
+    #[serde(flatten)]
+    pub session: SessionData,
+    /// The session's own link.
     pub link_url: SecretString,
-    /// The session's own link, for streams.
-    pub ws_url: SecretString,
-    /// Opens both links.
+    /// Opens it.
     pub token: SecretString,
     /// The tools with their servers: a list, or a list as JSON text.
     pub tool_list: Value,

@@ -106,7 +106,7 @@ async fn create_once(
         fields: &new_session::PARAMETERS,
     };
     let claimed = backend.creations.claim(&request, deadline).await?;
-    let session_id = claimed.data().session_id.clone();
+    let session_id = claimed.data().session.session_id.clone();
     match contexts(backend, new, &session_id, deadline).await {
         Ok(report) => {
             claimed.hand_over(deadline).await?;
@@ -144,12 +144,12 @@ async fn fate(
 fn answer(
     backend: &Backend,
     new: &NewSession,
-    data: wire::SessionData,
+    data: wire::LinkedSessionData,
     report: Option<&Report>,
 ) -> pb::CreateSessionResponse {
-    let session_id = data.session_id.clone();
+    let session_id = data.session.session_id.clone();
     backend.tools.remember(&session_id, &data);
-    let mut session = data.into_session(&session_id);
+    let mut session = data.session.into_session(&session_id);
     session.state = session.state.or(Some(SessionState::Running));
     pb::CreateSessionResponse {
         session: Some(pb::Session {
