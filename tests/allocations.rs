@@ -37,14 +37,14 @@ struct Bounds {
     bytes: f64,
 }
 
-// A little above what was counted: 165.1 allocations of 57,556 bytes, and 860.2 of 207,354.
+// A little above what was counted: 158.1 allocations of 55,860 bytes, and 655.1 of 144,825.
 const GET_CONTEXT: Bounds = Bounds {
-    allocations: 180.0,
-    bytes: 64_000.0,
+    allocations: 172.0,
+    bytes: 60_000.0,
 };
 const LIST_CONTEXTS: Bounds = Bounds {
-    allocations: 900.0,
-    bytes: 230_000.0,
+    allocations: 710.0,
+    bytes: 157_000.0,
 };
 
 fn main() {

@@ -44,7 +44,7 @@ impl Gateway {
 /// What a gateway tells about itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Telling<'a> {
-    /// 1 % of the traces and all metrics to a collector, a page for Prometheus, an access log into a file: as in production.
+    /// 1 % of the traces, and all metrics each second, to a collector, an access log into a file: as in production, and more often.
     Everything { collector: &'a str },
     /// Nothing: no spans, no metrics, no log beyond the start.
     Nothing,
@@ -89,8 +89,7 @@ impl Bench {
             Telling::Everything { collector } => {
                 command
                     .env("AGB_GATEWAY_TELEMETRY__OTLP__ENDPOINT", collector)
-                    .env("AGB_GATEWAY_TELEMETRY__OTLP__METRICS_INTERVAL", "1s")
-                    .env("AGB_GATEWAY_TELEMETRY__METRICS_LISTEN", "127.0.0.1:0");
+                    .env("AGB_GATEWAY_TELEMETRY__OTLP__METRICS_INTERVAL", "1s");
             }
             Telling::Nothing => {
                 // The line by which it is known that it serves.
