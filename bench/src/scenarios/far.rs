@@ -2,7 +2,7 @@
 
 use super::{World, get_sessions, spread};
 use crate::Failure;
-use crate::contenders::{Telling, start_upstream};
+use crate::contenders::{Telling, start_upstream, target};
 use crate::load::{Measured, closed};
 use crate::process::Server;
 use crate::report::{Cell, Report, Section, Spread, Target};
@@ -29,12 +29,21 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         },
         &[("AGB_GATEWAY_AGB__CA_FILE", &*ca_text)],
     )?;
+    let instead = match &world.bench.python {
+        None => None,
+        Some(python) => Some(world.bench.start_python(python, &url, Some(ca))?),
+    };
+    let work = get_sessions(1);
     let mut ours = [Vec::new(), Vec::new()];
     let mut theirs = [Vec::new(), Vec::new()];
+    let mut python_servers = [Vec::new(), Vec::new()];
     for _ in 0..world.settings.rounds {
         for (index, streams) in [1, MANY].into_iter().enumerate() {
             let shape = world.settings.shape(1, streams);
-            ours[index].push(closed(&gateway.target(), &get_sessions(1), shape).await?);
+            ours[index].push(closed(&gateway.target(), &work, shape).await?);
+            if let Some(instead) = &instead {
+                python_servers[index].push(closed(&target(instead), &work, shape).await?);
+            }
             if let Some(python) = &world.bench.python {
                 let duration = world.settings.duration;
                 let sdk = world.bench.sdk(python, &url, Some(ca), streams, duration)?;
@@ -44,13 +53,19 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
     }
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (index, callers) in [1, MANY].into_iter().enumerate() {
-        let rounds = &ours[index];
-        rows.push(vec![
-            format!("through the gateway, {callers} at once").into(),
-            spread(rounds, Measured::per_second).into(),
-            spread(rounds, |round| round.percentile(50.0)).into(),
-            spread(rounds, |round| round.percentile(99.0)).into(),
-        ]);
+        for (name, rounds) in [
+            ("through the gateway", &ours[index]),
+            ("through grpc.aio around the SDK", &python_servers[index]),
+        ] {
+            if !rounds.is_empty() {
+                rows.push(vec![
+                    format!("{name}, {callers} at once").into(),
+                    spread(rounds, Measured::per_second).into(),
+                    spread(rounds, |round| round.percentile(50.0)).into(),
+                    spread(rounds, |round| round.percentile(99.0)).into(),
+                ]);
+            }
+        }
         let sdk = &theirs[index];
         if !sdk.is_empty() {
             rows.push(vec![
