@@ -44,15 +44,16 @@ where
     pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr) -> bool {
         let served = match self.tls.clone() {
             None => {
-                self.serve_http(stream, Peer::new(Some(address), None))
-                    .await
+                let peer = Peer::new(Some(address), None);
+                // Each on the heap by itself: a task is as large as the larger of the two.
+                Box::pin(self.serve_http(stream, peer)).await
             }
             Some(tls) => {
                 let shaken = timeout(self.settings.handshake_timeout, tls.accept(stream));
                 match shaken.await {
                     Ok(Ok((stream, certificate))) => {
                         let peer = Peer::new(Some(address), certificate.as_deref());
-                        self.serve_http(stream, peer).await
+                        Box::pin(self.serve_http(stream, peer)).await
                     }
                     Ok(Err(error)) => Err(Ended::by(format!("TLS handshake: {error}"))),
                     Err(_elapsed) => Err(Ended::by("TLS handshake: not done in time".to_owned())),

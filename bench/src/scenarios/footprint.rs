@@ -2,9 +2,9 @@
 
 use super::{World, get_sessions};
 use crate::Failure;
-use crate::contenders::Telling;
-use crate::load::{Connection, closed};
-use crate::process::resident_kib;
+use crate::contenders::{Telling, target as target_of};
+use crate::load::{Connection, Target as Called, closed};
+use crate::process::{Server, resident_kib};
 use crate::report::{Report, Section, Spread, Target};
 
 const STARTS: usize = 5;
@@ -44,15 +44,10 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         .bench
         .start_gateway("idle", &upstream, everything, &[])?;
     let target = gateway.target();
-    let mut connections = Vec::new();
-    let empty = resident_kib(target.pid)?;
-    for _ in 0..idle {
-        let connection = Connection::open(&target, super::GET_SESSION).await?;
-        // Answered, so it is set up on both sides.
-        connection.call((get_sessions(1).messages)(0)).await?;
-        connections.push(connection);
-    }
-    let full = resident_kib(target.pid)?;
+    let (empty, full) = held(&target, idle).await?;
+    gateway.process.drain()?;
+    let server = Server::start(&["minimal-reqwest", "--upstream", &upstream])?;
+    let (least_empty, least_full) = held(&target_of(&server), idle).await?;
     rows.push(vec![
         format!("resident with {idle} idle connections, each of which has made a call, MiB").into(),
         (full / 1024.0).into(),
@@ -61,6 +56,10 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         "an idle connection, KiB".into(),
         ((full - empty) / f64::from(idle)).into(),
     ]);
+    rows.push(vec![
+        "an idle connection of the minimal gateway, KiB".into(),
+        ((least_full - least_empty) / f64::from(idle)).into(),
+    ]);
     if !world.settings.is_quick {
         report.targets.push(Target::at_most(
             "MiB with 10,000 idle connections",
@@ -68,8 +67,6 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
             Spread::of([full / 1024.0]),
         ));
     }
-    drop(connections);
-    gateway.process.drain()?;
 
     let gateway = world
         .bench
@@ -91,4 +88,17 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         rows,
     });
     gateway.process.drain()
+}
+
+/// Resident memory before and with so many connections that have made a call and wait, in KiB.
+async fn held(target: &Called, count: u32) -> Result<(f64, f64), Failure> {
+    let mut connections = Vec::new();
+    let empty = resident_kib(target.pid)?;
+    for _ in 0..count {
+        let connection = Connection::open(target, super::GET_SESSION).await?;
+        // Answered, so it is set up on both sides.
+        connection.call((get_sessions(1).messages)(0)).await?;
+        connections.push(connection);
+    }
+    Ok((empty, resident_kib(target.pid)?))
 }

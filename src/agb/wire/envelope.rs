@@ -98,7 +98,7 @@ impl<'de> Visitor<'de> for NestingVisitor {
                 "requestId" => envelope.request_id = text(object.next_value()?),
                 "nextToken" => envelope.page.next_token = text(object.next_value()?),
                 "totalCount" => {
-                    envelope.page.total = value(object.next_value()?).unwrap_or_default()
+                    envelope.page.total = value(object.next_value()?).unwrap_or_default();
                 }
                 "count" => count = value(object.next_value()?),
                 "data" => envelope.data = object.next_value()?,
