@@ -18,7 +18,7 @@ mod healthcheck;
 
 use healthcheck::Healthcheck;
 
-/// A call allocates two hundred times, and much of it in another thread than the one that frees it.
+/// A call allocates a hundred and sixty times, and much of it in another thread than the one that frees it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

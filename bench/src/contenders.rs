@@ -44,7 +44,8 @@ impl Gateway {
 /// What a gateway tells about itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Telling<'a> {
-    /// 1 % of the traces, and all metrics each second, to a collector, an access log into a file: as in production, and more often.
+    /// As in production: 1 % of the traces and all metrics to a collector, the access log into a file. The metrics go each second, which
+    /// is more often than by default.
     Everything { collector: &'a str },
     /// Nothing: no spans, no metrics, no log beyond the start.
     Nothing,

@@ -107,7 +107,8 @@ impl Server {
     }
 }
 
-/// Starts a gateway, with its log in a file: where it listens, and how long it took to say so.
+/// Starts a gateway, with its log in a file: where it listens, and how long it took to say so. The file is looked at until it says so:
+/// a pipe would tell by itself, but would then have to be read during all that is measured.
 pub(crate) fn start_gateway(
     mut command: Command,
     log: &Path,

@@ -185,12 +185,12 @@ fn created(
         };
         return Err(client.refused(&operation::CREATE_SESSION, refusal));
     }
-    if data.session.session.session_id.is_empty() {
+    if data.linked.session.session_id.is_empty() {
         return Err(agb::Error::malformed(
             &operation::CREATE_SESSION,
             answer.request_id,
             "data.sessionId is missing",
         ));
     }
-    Ok(data.session)
+    Ok(data.linked)
 }

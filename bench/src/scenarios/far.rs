@@ -2,7 +2,7 @@
 
 use super::{World, get_sessions, spread};
 use crate::Failure;
-use crate::contenders::{Telling, start_upstream, target};
+use crate::contenders::{SdkFigures, Telling, start_upstream, target};
 use crate::load::{Measured, closed};
 use crate::process::Server;
 use crate::report::{Cell, Report, Section, Spread, Target};
@@ -66,14 +66,8 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
                 ]);
             }
         }
-        let sdk = &theirs[index];
-        if !sdk.is_empty() {
-            rows.push(vec![
-                format!("the official SDK, threads: {callers}").into(),
-                Spread::of(sdk.iter().map(|round| round.calls_per_second)).into(),
-                Spread::of(sdk.iter().map(|round| round.p50_us)).into(),
-                Spread::of(sdk.iter().map(|round| round.p99_us)).into(),
-            ]);
+        if !theirs[index].is_empty() {
+            rows.push(by_sdk(callers, &theirs[index]));
         }
     }
     report.sections.push(Section {
@@ -96,6 +90,16 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
     near_sdk(world, report)
 }
 
+fn by_sdk(threads: usize, rounds: &[SdkFigures]) -> Vec<Cell> {
+    let of = |figure: fn(&SdkFigures) -> f64| Spread::of(rounds.iter().map(figure)).into();
+    vec![
+        format!("the official SDK, threads: {threads}").into(),
+        of(|round| round.calls_per_second),
+        of(|round| round.p50_us),
+        of(|round| round.p99_us),
+    ]
+}
+
 /// The SDK without any gateway, on loopback.
 fn near_sdk(world: &World, report: &mut Report) -> Result<(), Failure> {
     let Some(python) = &world.bench.python else {
@@ -108,12 +112,7 @@ fn near_sdk(world: &World, report: &mut Report) -> Result<(), Failure> {
         let rounds: Vec<_> = (0..world.settings.rounds)
             .map(|_| world.bench.sdk(python, &url, None, threads, duration))
             .collect::<Result<_, _>>()?;
-        rows.push(vec![
-            format!("threads: {threads}").into(),
-            Spread::of(rounds.iter().map(|round| round.calls_per_second)).into(),
-            Spread::of(rounds.iter().map(|round| round.p50_us)).into(),
-            Spread::of(rounds.iter().map(|round| round.p99_us)).into(),
-        ]);
+        rows.push(by_sdk(threads, &rounds));
     }
     report.sections.push(Section {
         title: "The official SDK called directly, on loopback".to_owned(),

@@ -112,6 +112,9 @@ async fn reused(world: &mut World, report: &mut Report, on: &Called) -> Result<(
     closed(on, &get_sessions(POPULATION), shape).await?;
     let (connections_after, requests_after) = upstream_counts(&mut world.upstream)?;
     let (opened, made) = (connections_after - connections, requests_after - requests);
+    if made == 0.0 || opened > made / 10.0 {
+        return Err(format!("AGB saw {made} requests on {opened} new connections").into());
+    }
     report.sections.push(Section {
         title: "Connections to AGB".to_owned(),
         note: "Counted by the upstream over one more round of full load, with its warm-up."

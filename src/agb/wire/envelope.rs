@@ -150,8 +150,8 @@ pub enum Data<'a> {
     Missing,
     /// The fields of an object, without nulls and with small initials. Nested objects stay as they are: those may be callers' own.
     Object(BTreeMap<Cow<'a, str>, &'a RawValue>),
-    /// The items of a list.
-    List(Vec<&'a RawValue>),
+    /// The items of a list, each in its plain form.
+    List(Vec<Self>),
     /// Anything else.
     Scalar(Value),
 }
@@ -236,9 +236,7 @@ impl<'de> Deserializer<'de> for Data<'de> {
                 let fields = fields.into_iter().map(|(name, json)| (name, Field(json)));
                 visitor.visit_map(MapDeserializer::new(fields))
             }
-            Self::List(items) => {
-                visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Item)))
-            }
+            Self::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
             Self::Scalar(value) => value.deserialize_any(visitor),
         }
     }
@@ -264,39 +262,11 @@ impl<'de> Deserializer<'de> for Data<'de> {
     }
 }
 
-/// An item of a list, which is read in its plain form.
-struct Item<'a>(&'a RawValue);
-
-impl<'de> IntoDeserializer<'de, Error> for Item<'de> {
+impl<'de> IntoDeserializer<'de, Error> for Data<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
         self
-    }
-}
-
-impl<'de> Deserializer<'de> for Item<'de> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        serde_json::from_str::<Data<'de>>(self.0.get())?.deserialize_any(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        serde_json::from_str::<Data<'de>>(self.0.get())?.deserialize_option(visitor)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
     }
 }
 

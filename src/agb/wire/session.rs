@@ -155,7 +155,7 @@ call!(GetAndLoadInternalContext<'_> => GET_AND_LOAD_INTERNAL_CONTEXT, Vec<Intern
 pub struct CreatedSessionData {
     /// The session.
     #[serde(flatten)]
-    pub session: LinkedSessionData,
+    pub linked: LinkedSessionData,
     /// `false`: the creation failed, although the envelope says otherwise.
     pub success: Option<bool>,
     /// Why it failed.
