@@ -59,5 +59,5 @@ pub(crate) fn within<T>(time: Duration, message: T) -> Request<T> {
 
 /// A request with a minute.
 pub(crate) fn minute<T>(message: T) -> Request<T> {
-    within(Duration::from_secs(60), message)
+    within(Duration::from_mins(1), message)
 }

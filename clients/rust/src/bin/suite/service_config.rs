@@ -80,7 +80,7 @@ impl RetryPolicy {
 pub(crate) async fn when_ready<T>(
     mut send: impl AsyncFnMut() -> Result<Response<T>, Status>,
 ) -> Result<T, Status> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     loop {
         match send().await {
             // The gateway's own statuses have details.

@@ -19,12 +19,6 @@ pub(crate) fn env(name: &str) -> Outcome<String> {
     std::env::var(name).map_err(|_| format!("{name} is not set").into())
 }
 
-fn hex(length: usize) -> String {
-    (0..length)
-        .map(|_| format!("{:02x}", fastrand::u8(..)))
-        .collect()
-}
-
 pub(crate) struct World {
     channel: Channel,
     pub(crate) caller: Caller,
@@ -34,7 +28,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Outcome<Self> {
-        let traceparent = format!("00-{}-{}-01", hex(16), hex(8));
+        let traceparent = format!(
+            "00-{:032x}-{:016x}-01",
+            fastrand::u128(1..),
+            fastrand::u64(1..)
+        );
         Ok(Self {
             channel: endpoint(&env("AGB_TARGET")?)?.connect_lazy(),
             caller: Caller::new(Some(&env("AGB_TOKEN")?), &traceparent)?,
@@ -69,7 +67,7 @@ impl World {
 
     pub(crate) async fn create_context(&self) -> Outcome<agb::Context> {
         let context = Some(agb::Context {
-            name: format!("rust-{}", hex(8)),
+            name: format!("rust-{:016x}", fastrand::u64(..)),
             ..agb::Context::default()
         });
         let request = minute(agb::CreateContextRequest {
@@ -125,7 +123,7 @@ pub(crate) async fn control(method: &str, path: &str, body: Option<Value>) -> Ou
         stream.read_to_string(&mut answer).await?;
         Outcome::Ok(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(60), exchange).await??;
+    let answer = tokio::time::timeout(Duration::from_mins(1), exchange).await??;
     let (head, content) = answer.split_once("\r\n\r\n").ok_or("no HTTP")?;
     check!(head.contains(" 200 "), "{method} {path}: {answer}");
     Ok(serde_json::from_str(content)?)
