@@ -4,6 +4,7 @@
 //! renamed over, or swapped by a symlink further up, as Kubernetes does with mounted secrets.
 
 use std::fmt;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -55,6 +56,7 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
             paths,
             seen: digests(&contents),
             looked: Instant::now(),
+            is_missing: false,
             make: Box::new(make),
             sender,
             telemetry: looking.telemetry,
@@ -106,6 +108,7 @@ struct Source<T> {
     paths: Vec<PathBuf>,
     seen: Vec<[u8; 32]>,
     looked: Instant,
+    is_missing: bool,
     make: Box<Make<T>>,
     sender: watch::Sender<Arc<T>>,
     telemetry: Telemetry,
@@ -118,25 +121,22 @@ impl<T> Source<T> {
         let contents = match read(&self.paths).await {
             Ok(contents) => contents,
             Err(error) => {
-                // A file that is being replaced is gone for a moment; the next look tells.
                 tracing::warn!(name, error, "could not be read again; the old one stays");
+                // A file that is being replaced is gone for a moment; the next look tells.
+                if mem::replace(&mut self.is_missing, true) {
+                    self.count("failed");
+                }
                 return;
             }
         };
+        self.is_missing = false;
         let digests = digests(&contents);
         if digests == self.seen {
             return;
         }
         self.seen = digests;
         let made = (self.make)(&contents);
-        let outcome = if made.is_ok() { "changed" } else { "failed" };
-        self.telemetry.instruments().secret_reloads.add(
-            1,
-            &[
-                KeyValue::new("agb_gateway.secret", name.clone()),
-                KeyValue::new("agb_gateway.outcome", outcome),
-            ],
-        );
+        self.count(if made.is_ok() { "changed" } else { "failed" });
         match made {
             Ok(value) => {
                 self.sender.send_replace(Arc::new(value));
@@ -144,6 +144,15 @@ impl<T> Source<T> {
             }
             Err(error) => tracing::error!(name, error, "is not valid; the old one stays"),
         }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let attributes = [
+            KeyValue::new("agb_gateway.secret", self.name.clone()),
+            KeyValue::new("agb_gateway.outcome", outcome),
+        ];
+        let reloads = &self.telemetry.instruments().secret_reloads;
+        reloads.add(1, &attributes);
     }
 }
 

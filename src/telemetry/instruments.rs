@@ -159,9 +159,12 @@ instruments! {
     session_live: gauge = "agb_gateway.session.live", "{session}",
         ["agb_gateway.tenant", "agb_gateway.state"];
 
-    /// How many times a file with a key, a certificate or tokens was found changed, and whether it could be used.
+    /// How many times a file with a key, a certificate or tokens was found changed, and whether it could be used; or could not be read.
     secret_reloads: counter = "agb_gateway.secret.reloads", "{time}",
         ["agb_gateway.secret", "agb_gateway.outcome"];
+    /// How many times the keys of an issuer of JWTs were asked for at their URL, and whether they came.
+    jwks_fetches: counter = "agb_gateway.jwks.fetches", "{time}",
+        ["agb_gateway.issuer", "agb_gateway.outcome"];
 
     /// How many connections of callers there are.
     connections: observed = "agb_gateway.connection.active", "{connection}", [];

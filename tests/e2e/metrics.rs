@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::attacks::Attack;
-use crate::authentication::{bearer, toml};
+use crate::authentication::{Issuer, bearer, signed, toml};
 use crate::canary;
 use crate::commands::serve_observed;
 use crate::support::{CODE_IMAGE, World, connect, mount, seconds, within};
@@ -93,6 +93,7 @@ struct Told {
     channel: Channel,
     token: String,
     tokens: std::path::PathBuf,
+    issuer: Issuer,
     _folder: tempfile::TempDir,
 }
 
@@ -102,7 +103,11 @@ impl Told {
         let token = NewToken::generate("ci").unwrap();
         let tokens = folder.path().join("tokens");
         std::fs::write(&tokens, format!("{}\n", token.line)).unwrap();
-        let settings = toml(
+        let issuer = Issuer::start().await;
+        issuer.change(|state| state.keys = vec![signed("k1").0]);
+        let pod_token = folder.path().join("pod-token");
+        std::fs::write(&pod_token, "Pl4nted-of-the-pod\n").unwrap();
+        let settings = toml(&format!(
             r#"
             telemetry.metrics_listen = "127.0.0.1:0"
             session.sweep_interval = "10ms"
@@ -113,14 +118,23 @@ impl Told {
             server.max_control_frames_per_second = 100
             server.flood_pause = "0s"
             [auth]
-            methods = ["token"]
+            methods = ["token", "jwt"]
+            [[auth.jwt]]
+            name = "test"
+            issuer = "issuer"
+            audiences = ["agb-gateway"]
+            jwks_url = "{}"
+            jwks_bearer_token_file = "{}"
+            jwks_refresh = "1s"
             [[auth.rules]]
             principals = ["token:ci"]
             tenant = "default"
             roles = ["admin"]
             max_concurrent_calls = 1
             "#,
-        );
+            issuer.url,
+            pod_token.display()
+        ));
         let settings = settings.merge(("auth.token_file", &tokens));
         let world = World::start().await;
         let (gateway, channel) = world.replica_with(settings).await;
@@ -130,6 +144,7 @@ impl Told {
             channel,
             token: bearer(token.expose()),
             tokens,
+            issuer,
             _folder: folder,
         }
     }
@@ -227,7 +242,20 @@ impl Told {
         }
     }
 
-    /// Files that change for the better and for the worse.
+    /// An issuer whose keys come, and then do not.
+    async fn lose_an_issuer(&self) {
+        for outcome in ["fetched", "failed"] {
+            let labels = [
+                ("agb_gateway_issuer", "test"),
+                ("agb_gateway_outcome", outcome),
+            ];
+            let fetches = "agb_gateway_jwks_fetches_total";
+            self.until(fetches, &labels, |times| times > 0.5).await;
+            self.issuer.change(|state| state.is_down = true);
+        }
+    }
+
+    /// Files that change for the better and for the worse, and one that is gone.
     async fn change_files(&self) {
         let other = NewToken::generate("other").unwrap();
         let lines = std::fs::read_to_string(&self.tokens).unwrap() + &other.line + "\n";
@@ -237,11 +265,11 @@ impl Told {
             times > 0.5
         })
         .await;
+        let failed = [("agb_gateway_outcome", "failed")];
         std::fs::write(&self.tokens, "no line of a token file\n").unwrap();
-        self.until(reloads, &[("agb_gateway_outcome", "failed")], |times| {
-            times > 0.5
-        })
-        .await;
+        self.until(reloads, &failed, |times| times > 0.5).await;
+        std::fs::remove_file(&self.tokens).unwrap();
+        self.until(reloads, &failed, |times| times > 1.5).await;
     }
 
     /// One connection more than an address may have, and one that floods.
@@ -269,6 +297,7 @@ async fn every_instrument_is_on_the_page_with_the_attributes_that_are_documented
     told.connect_too_often().await;
     told.suffer_an_outage().await;
     told.change_files().await;
+    told.lose_an_issuer().await;
     told.until(
         "agb_gateway_session_swept_total",
         &[("agb_gateway_tenant", "default")],

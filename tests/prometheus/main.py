@@ -37,8 +37,10 @@ max_connections_per_address = {CONNECTIONS}
 max_control_frames_per_second = 50
 flood_pause = "200ms"
 [auth]
-methods = ["token"]
+methods = ["token", "jwt"]
 token_file = "{work.path / "tokens"}"
+# Nobody listens there.
+jwt = [{{ name = "gone", issuer = "gone", audiences = ["agb-gateway"], jwks_url = "http://127.0.0.1:9/" }}]
 [[auth.rules]]
 principals = ["token:ci"]
 roles = ["admin"]

@@ -74,7 +74,7 @@ impl Issuers {
     ) -> Result<Self, String> {
         let mut started = Vec::with_capacity(issuers.len());
         for settings in issuers {
-            let source = Source::start(&settings.keys, looking.clone())
+            let source = Source::start(settings, looking.clone())
                 .await
                 .map_err(|error| format!("the keys of issuer {:?}: {error}", settings.name))?;
             started.push(Issuer {

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
+use opentelemetry::KeyValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fetch;
 use super::keys::{Algorithm, Found, Keys};
+use super::{IssuerSettings, fetch};
 use crate::secret::{Looking, Reloaded};
+use crate::telemetry::Telemetry;
 
 /// How long until keys are fetched again after that has failed, where the refresh is not sooner anyway.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -65,8 +67,8 @@ struct State {
 
 impl Source {
     /// Reads a file, which must be there; a URL may be down.
-    pub(super) async fn start(source: &KeySource, looking: Looking) -> Result<Self, String> {
-        match source {
+    pub(super) async fn start(issuer: &IssuerSettings, looking: Looking) -> Result<Self, String> {
+        match &issuer.keys {
             KeySource::File(path) => {
                 let make = |contents: &[Vec<u8>]| Keys::parse(&contents[0]);
                 let paths = vec![path.clone()];
@@ -74,7 +76,13 @@ impl Source {
                 let named = |error| format!("{}: {error}", path.display());
                 Ok(Self::File(keys.map_err(named)?))
             }
-            KeySource::Url(remote) => Ok(Self::Url(Remote::start(remote.clone()))),
+            KeySource::Url(remote) => {
+                let counting = Counting {
+                    issuer: issuer.name.clone(),
+                    telemetry: looking.telemetry,
+                };
+                Ok(Self::Url(Remote::start(remote.clone(), counting)))
+            }
         }
     }
 
@@ -92,10 +100,10 @@ impl Source {
 }
 
 impl Remote {
-    fn start(settings: RemoteKeys) -> Self {
+    fn start(settings: RemoteKeys, counting: Counting) -> Self {
         let (sender, state) = watch::channel(State::default());
         let (wanted, wishes) = mpsc::channel(1);
-        tokio::spawn(keep_current(settings.clone(), sender, wishes));
+        tokio::spawn(keep_current(settings.clone(), counting, sender, wishes));
         Self {
             state,
             wanted,
@@ -136,9 +144,27 @@ impl State {
     }
 }
 
+/// Counts the fetches of an issuer's keys.
+struct Counting {
+    issuer: String,
+    telemetry: Telemetry,
+}
+
+impl Counting {
+    fn count(&self, outcome: &'static str) {
+        let attributes = [
+            KeyValue::new("agb_gateway.issuer", self.issuer.clone()),
+            KeyValue::new("agb_gateway.outcome", outcome),
+        ];
+        let fetches = &self.telemetry.instruments().jwks_fetches;
+        fetches.add(1, &attributes);
+    }
+}
+
 /// Fetches again and again, until nobody holds the keys any more.
 async fn keep_current(
     settings: RemoteKeys,
+    counting: Counting,
     sender: watch::Sender<State>,
     mut wishes: mpsc::Receiver<()>,
 ) {
@@ -153,8 +179,14 @@ async fn keep_current(
         };
         let url = &settings.url;
         match &fetched {
-            Ok(_) => tracing::debug!(url, "the keys of JWTs were fetched"),
-            Err(error) => tracing::warn!(url, error, "the keys of JWTs could not be fetched"),
+            Ok(_) => {
+                counting.count("fetched");
+                tracing::debug!(url, "the keys of JWTs were fetched");
+            }
+            Err(error) => {
+                counting.count("failed");
+                tracing::warn!(url, error, "the keys of JWTs could not be fetched");
+            }
         }
         sender.send_modify(|state| {
             state.keys = fetched.ok().or_else(|| state.keys.take());
