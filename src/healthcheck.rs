@@ -1,5 +1,6 @@
 //! `healthcheck`: asks a running gateway whether it is serving, as a probe or a test of an installation does.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub(super) struct Healthcheck {
     /// Where the gateway listens: a host and a port.
     #[arg(long, default_value = "127.0.0.1:50051")]
     address: String,
+    /// Ask only whether it lives: so does a gateway whose certificate is not good, or that does not take the one shown to it. For
+    /// probes that restart what does not live, which mends no certificate.
+    #[arg(long, requires = "ca_file", conflicts_with = "ask_agb")]
+    alive: bool,
     /// Also list one context. AGB is asked for it, so this shows that the gateway reaches AGB and that its key is good.
     #[arg(long)]
     ask_agb: bool,
@@ -85,14 +90,21 @@ impl Healthcheck {
     async fn ask(&self) -> Result<(), String> {
         let address = &self.address;
         let endpoint = self.tls.endpoint(address)?;
-        let channel = endpoint.connect().await.map_err(|error| {
-            let words = in_words(&error);
-            format!("{address} could not be reached: {words}")
-        })?;
+        let channel = match endpoint.connect().await {
+            Ok(channel) => channel,
+            Err(error) if self.alive && has_bad_certificate(&error) => return Ok(()),
+            Err(error) => {
+                let words = in_words(&error);
+                return Err(format!("{address} could not be reached: {words}"));
+            }
+        };
         let request = HealthCheckRequest::default();
-        let answer = HealthClient::new(channel.clone()).check(request).await;
-        let answer =
-            answer.map_err(|status| format!("{address} does not tell its health: {status}"))?;
+        let answer = match HealthClient::new(channel.clone()).check(request).await {
+            Ok(answer) => answer,
+            // It has spoken TLS and then closed the connection: this is how TLS 1.3 tells that the certificate shown is not taken.
+            Err(status) if self.alive && status.source().is_some() => return Ok(()),
+            Err(status) => return Err(format!("{address} does not tell its health: {status}")),
+        };
         match answer.into_inner().status() {
             ServingStatus::Serving if self.ask_agb => self.list_a_context(channel).await,
             ServingStatus::Serving => Ok(()),
@@ -134,9 +146,19 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(file).map_err(|error| format!("could not read {}: {error}", file.display()))
 }
 
+/// Whether somebody has answered in TLS, with a certificate that is not good.
+fn has_bad_certificate(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
+    causes.any(|cause| {
+        let wrapped = cause.downcast_ref::<std::io::Error>();
+        let inner = wrapped.and_then(|error| error.get_ref()?.downcast_ref());
+        matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    })
+}
+
 /// An error with its causes.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
+fn in_words(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |words, cause| {
         format!("{words}: {cause}")
     })

@@ -4,6 +4,7 @@
 //! collector answers never matters to a call: what cannot be told is dropped, and counted.
 
 mod call;
+mod exported;
 mod instruments;
 mod logs;
 mod observed;
@@ -40,6 +41,7 @@ pub use settings::{
 };
 pub use span::{LOOK_OUTCOME, Span, in_current_span};
 
+use exported::Counted;
 use otlp::Otlp;
 use sampling::{KeepErrors, RecordAll, by_parent};
 
@@ -106,17 +108,18 @@ impl Telemetry {
                 // OpenTelemetry counts there what its queue of spans has dropped.
                 global::set_meter_provider(meters.clone());
                 let sampler = by_parent(settings.traces.sample_ratio);
-                let queue = BatchSpanProcessor::builder(otlp.spans()?)
-                    .with_batch_config(
-                        BatchConfigBuilder::default()
-                            .with_max_queue_size(settings.traces.max_queued_spans)
-                            .with_max_export_batch_size(
-                                MAX_BATCH.min(settings.traces.max_queued_spans),
-                            )
-                            .with_scheduled_delay(SPAN_DELAY)
-                            .build(),
-                    )
-                    .build();
+                let queue =
+                    BatchSpanProcessor::builder(Counted::new(otlp.spans()?, &meters.meter(SCOPE)))
+                        .with_batch_config(
+                            BatchConfigBuilder::default()
+                                .with_max_queue_size(settings.traces.max_queued_spans)
+                                .with_max_export_batch_size(
+                                    MAX_BATCH.min(settings.traces.max_queued_spans),
+                                )
+                                .with_scheduled_delay(SPAN_DELAY)
+                                .build(),
+                        )
+                        .build();
                 traces = if settings.traces.keep_errors {
                     traces
                         .with_sampler(RecordAll(sampler))

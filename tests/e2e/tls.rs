@@ -1,5 +1,6 @@
 //! TLS, on both sides of the gateway.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -118,16 +119,28 @@ async fn a_probe_reaches_a_gateway_in_tls() {
         "--tls-key-file".into(),
         files.write("probe.key", &client.key),
     ];
-    let probe = |count: usize| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agb-gateway"));
-        command.args(&arguments[..count]);
-        tokio::task::spawn_blocking(move || command.output().unwrap())
-    };
-    let whole = probe(9).await.unwrap();
-    assert!(whole.status.success(), "{whole:?}");
-    for without in [5, 3] {
-        assert!(!probe(without).await.unwrap().status.success());
+    let (plain, nameless) = (&arguments[..3], &arguments[..5]);
+    let other = files.write("other.crt", &Authority::new().pem);
+    let mistrusting = [plain, &["--tls-ca-file".into(), other]].concat();
+    assert!(succeeds(&arguments).await);
+    for without in [plain, nameless, &mistrusting] {
+        assert!(!succeeds(without).await, "{without:?}");
     }
+    // It lives all the same, whatever is wrong with the certificates; and does not where nobody answers.
+    let alive = |arguments: &[PathBuf]| [arguments, &["--alive".into()]].concat();
+    for arguments in [&arguments, nameless, &mistrusting] {
+        assert!(succeeds(&alive(arguments)).await, "{arguments:?}");
+    }
+    gateway.run_until(std::future::ready(())).await.unwrap();
+    assert!(!succeeds(&alive(&arguments)).await);
+}
+
+/// Whether the program ends well.
+async fn succeeds(arguments: &[PathBuf]) -> bool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agb-gateway"));
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    output.await.unwrap().status.success()
 }
 
 /// TLS of a server that may want certificates of clients.

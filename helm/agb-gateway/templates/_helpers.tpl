@@ -160,12 +160,15 @@ files. A whole folder is mounted, never a single file: only folders are updated 
 
 {{- /* What a probe does: the kubelet's own gRPC probe, or in TLS, which that cannot speak, the gateway's command. */}}
 {{- define "agb-gateway.healthcheck" -}}
-{{- if include "agb-gateway.tlsSecret" . }}
+{{- if include "agb-gateway.tlsSecret" .root }}
 exec:
   command:
     - /agb-gateway
     - healthcheck
-    {{- include "agb-gateway.healthcheckTls" . | nindent 4 }}
+    {{- include "agb-gateway.healthcheckTls" .root | nindent 4 }}
+    {{- if .alive }}
+    - --alive
+    {{- end }}
 {{- else }}
 grpc:
   port: 50051
