@@ -57,7 +57,8 @@ struct Tls {
 }
 
 impl Tls {
-    fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
+    /// Without the certificate to show, where there is none, or where it is no good and only `alive` counts.
+    fn endpoint(&self, address: &str, alive: bool) -> Result<Endpoint, String> {
         let scheme = if self.ca_file.is_some() {
             "https"
         } else {
@@ -68,13 +69,29 @@ impl Tls {
         let Some(ca) = &self.ca_file else {
             return Ok(endpoint);
         };
-        let mut tls = ClientTlsConfig::new()
+        let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(read(ca)?))
             .domain_name(&self.server_name);
-        if let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) {
-            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        let with = |tls| {
+            let endpoint = endpoint.clone().tls_config(tls);
+            endpoint.map_err(|error| in_words(&error))
+        };
+        let identified = match self.identity() {
+            Ok(None) => return with(tls),
+            Ok(Some(identity)) => with(tls.clone().identity(identity)),
+            Err(error) => Err(error),
+        };
+        match identified {
+            Err(_no_good) if alive => with(tls),
+            endpoint => endpoint,
         }
-        endpoint.tls_config(tls).map_err(|error| in_words(&error))
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, String> {
+        let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) else {
+            return Ok(None);
+        };
+        Ok(Some(Identity::from_pem(read(certificate)?, read(key)?)))
     }
 }
 
@@ -89,7 +106,7 @@ impl Healthcheck {
 
     async fn ask(&self) -> Result<(), String> {
         let address = &self.address;
-        let endpoint = self.tls.endpoint(address)?;
+        let endpoint = self.tls.endpoint(address, self.alive)?;
         let channel = match endpoint.connect().await {
             Ok(channel) => channel,
             Err(error) if self.alive && has_bad_certificate(&error) => return Ok(()),

@@ -132,6 +132,8 @@ fn callgrind(bench: &Bench) -> (Command, PathBuf) {
 
 fn total(profile: &Path) -> Result<u64, Failure> {
     let text = std::fs::read_to_string(profile)?;
+    // So that the next run cannot take this one for its own.
+    std::fs::remove_file(profile)?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals:"));
     let total = total.or_else(|| text.lines().find_map(|line| line.strip_prefix("summary:")));
     Ok(total.ok_or("callgrind tells no total")?.trim().parse()?)

@@ -118,10 +118,23 @@ impl Connection {
 
     /// One call with one answer. Any status but OK is an error.
     pub(crate) async fn call(&self, message: Bytes) -> Result<(), Failure> {
+        self.take(message, |_| ()).await
+    }
+
+    /// The answer to one call, as gRPC frames it.
+    pub(crate) async fn answer(&self, message: Bytes) -> Result<Vec<u8>, Failure> {
+        let mut all = Vec::new();
+        self.take(message, |data| all.extend_from_slice(data))
+            .await?;
+        Ok(all)
+    }
+
+    async fn take(&self, message: Bytes, mut each: impl FnMut(&[u8])) -> Result<(), Failure> {
         let mut answer = self.begin(message).await?;
         while let Some(data) = answer.body.data().await {
-            let length = data?.len();
-            answer.body.flow_control().release_capacity(length)?;
+            let data = data?;
+            each(&data);
+            answer.body.flow_control().release_capacity(data.len())?;
         }
         let trailers = answer.body.trailers().await?;
         let trailers = trailers.as_ref().unwrap_or(&answer.headers);
@@ -129,16 +142,6 @@ impl Connection {
             Some(b"0") => Ok(()),
             _ => Err(format!("a call failed: {trailers:?}").into()),
         }
-    }
-
-    /// The answer to one call, as gRPC frames it.
-    pub(crate) async fn answer(&self, message: Bytes) -> Result<Vec<u8>, Failure> {
-        let mut answer = self.begin(message).await?;
-        let mut all = Vec::new();
-        while let Some(data) = answer.body.data().await {
-            all.extend_from_slice(&data?);
-        }
-        Ok(all)
     }
 
     /// Begins a call, up to the headers of its answer.

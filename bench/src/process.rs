@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Failure;
 
-/// How long a process has to say where it listens. Under valgrind that takes its time.
+/// How long a gateway has to say where it listens. Under valgrind that takes its time.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 /// `/proc` counts CPU time in these, on every Linux that there is.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -94,8 +94,11 @@ impl Server {
             ..
         } = self;
         drop(questions);
-        process.0.wait()?;
-        Ok(())
+        let status = process.0.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(format!("a server ended with {status}").into())
     }
 
     /// What it has counted.
@@ -114,7 +117,7 @@ pub(crate) fn start_gateway(
     log: &Path,
 ) -> Result<(Process, SocketAddr, Duration), Failure> {
     let begun = Instant::now();
-    let process = Process(
+    let mut process = Process(
         command
             .stdin(Stdio::null())
             .stderr(File::create(log)?)
@@ -131,6 +134,9 @@ pub(crate) fn start_gateway(
         {
             let address = event["address"].as_str().ok_or("no address")?.parse()?;
             return Ok((process, address, begun.elapsed()));
+        }
+        if let Some(status) = process.0.try_wait()? {
+            return Err(format!("the gateway ended with {status}: see {}", log.display()).into());
         }
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -41,6 +41,26 @@ pub(crate) async fn page(address: SocketAddr) -> String {
     page.to_owned()
 }
 
+/// Looks at the page until it shows this, for a minute at most.
+async fn page_with(
+    address: SocketAddr,
+    name: &str,
+    labels: &[(&str, &str)],
+    is_so: impl Fn(f64) -> bool,
+) -> String {
+    let looking = async {
+        loop {
+            let page = page(address).await;
+            if is_so(sum(&page, name, labels)) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_mins(1), looking).await;
+    found.unwrap_or_else(|_| panic!("{name} {labels:?} is not as it should be"))
+}
+
 /// The samples of a page: name, labels, value.
 pub(crate) fn samples(page: &str) -> Vec<(String, BTreeMap<String, String>, f64)> {
     let lines = page.lines().filter(|line| !line.starts_with('#'));
@@ -170,11 +190,9 @@ impl Told {
         page(self.gateway.metrics_address().unwrap()).await
     }
 
-    /// Looks at the page until it shows this; the test's deadline is the only limit.
     async fn until(&self, name: &str, labels: &[(&str, &str)], is_so: impl Fn(f64) -> bool) {
-        while !is_so(sum(&self.page().await, name, labels)) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let address = self.gateway.metrics_address().unwrap();
+        page_with(address, name, labels, is_so).await;
     }
 
     /// A session whose creation AGB does not answer, and a sync in it.
@@ -410,16 +428,13 @@ async fn a_collector_that_is_down_silent_or_wrong_costs_no_call_anything() {
             let list = within(pb::ListContextsRequest::default());
             contexts.list_contexts(list).await.unwrap();
         }
-        let metrics = serving.metrics.unwrap();
-        // What it does not take is counted; the test's deadline is the only limit.
-        let page = loop {
-            let page = page(metrics).await;
-            let exported = "otel_sdk_exporter_span_exported_total";
-            if sum(&page, exported, &[("error_type", "_OTHER")]) > 0.5 {
-                break page;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        // What it does not take is counted.
+        let exported = "otel_sdk_exporter_span_exported_total";
+        let lost = [("error_type", "_OTHER")];
+        let page = page_with(serving.metrics.unwrap(), exported, &lost, |spans| {
+            spans > 0.5
+        })
+        .await;
         if matches!(useless, Useless::Silent) {
             // Nothing was ever exported: what did not fit was dropped, and counted.
             let dropped = "otel_sdk_processor_span_processed_total";

@@ -122,13 +122,15 @@ async fn a_probe_reaches_a_gateway_in_tls() {
     let (plain, nameless) = (&arguments[..3], &arguments[..5]);
     let other = files.write("other.crt", &Authority::new().pem);
     let mistrusting = [plain, &["--tls-ca-file".into(), other]].concat();
+    let mut mismatched = arguments.clone();
+    mismatched[8] = files.write("other.key", &clients.client("spiffe://corp/other").key);
     assert!(succeeds(&arguments).await);
-    for without in [plain, nameless, &mistrusting] {
+    for without in [plain, nameless, &mistrusting, &mismatched] {
         assert!(!succeeds(without).await, "{without:?}");
     }
     // It lives all the same, whatever is wrong with the certificates; and does not where nobody answers.
     let alive = |arguments: &[PathBuf]| [arguments, &["--alive".into()]].concat();
-    for arguments in [&arguments, nameless, &mistrusting] {
+    for arguments in [&arguments, nameless, &mistrusting, &mismatched] {
         assert!(succeeds(&alive(arguments)).await, "{arguments:?}");
     }
     gateway.run_until(std::future::ready(())).await.unwrap();

@@ -1,6 +1,6 @@
 //! AGB is 20 ms away and speaks TLS: a call through the gateway, which keeps connections, beside the same call by the SDK.
 
-use super::{World, get_sessions, spread};
+use super::{World, get_sessions, same_answer, spread};
 use crate::Failure;
 use crate::contenders::{SdkFigures, Telling, start_upstream, target};
 use crate::load::{Measured, closed};
@@ -34,6 +34,9 @@ pub(crate) async fn measure(world: &mut World, report: &mut Report) -> Result<()
         Some(python) => Some(world.bench.start_python(python, &url, Some(ca))?),
     };
     let work = get_sessions(1);
+    let mut compared = vec![gateway.target()];
+    compared.extend(instead.as_ref().map(target));
+    same_answer(&compared, &work).await?;
     let mut ours = [Vec::new(), Vec::new()];
     let mut theirs = [Vec::new(), Vec::new()];
     let mut python_servers = [Vec::new(), Vec::new()];

@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for NestingVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Nesting<'de>, A::Error> {
         let mut envelope = Envelope::default();
-        let (mut body, mut count) = (None, None);
+        let (mut body, mut total, mut count) = (None, None, None);
         while let Some(Name(name)) = object.next_key()? {
             match &*with_small_initial(name) {
                 "success" => envelope.success = value(object.next_value()?),
@@ -97,18 +97,14 @@ impl<'de> Visitor<'de> for NestingVisitor {
                 "message" => envelope.message = text(object.next_value()?),
                 "requestId" => envelope.request_id = text(object.next_value()?),
                 "nextToken" => envelope.page.next_token = text(object.next_value()?),
-                "totalCount" => {
-                    envelope.page.total = value(object.next_value()?).unwrap_or_default();
-                }
+                "totalCount" => total = value(object.next_value()?),
                 "count" => count = value(object.next_value()?),
                 "data" => envelope.data = object.next_value()?,
                 "body" => body = Some(object.next_value()?),
                 _ => drop(object.next_value::<IgnoredAny>()?),
             }
         }
-        if envelope.page.total == 0 {
-            envelope.page.total = count.unwrap_or_default();
-        }
+        envelope.page.total = total.or(count).unwrap_or_default();
         Ok(Nesting { envelope, body })
     }
 }
@@ -347,6 +343,7 @@ mod tests {
         for json in [
             json!({"data": [], "nextToken": "n", "totalCount": 7}),
             json!({"data": [], "NextToken": "n", "count": 7}),
+            json!({"data": [], "nextToken": "n", "count": 8, "totalCount": 7}),
         ] {
             let expected = Page {
                 next_token: "n".to_owned(),
