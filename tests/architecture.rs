@@ -159,7 +159,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper", &["listen"]),
     ("h2", &["listen"]),
     ("hyper_util", &["listen"]),
-    ("rustls", &["listen"]),
+    ("rustls", &["listen", "healthcheck"]),
     ("tokio_rustls", &["listen"]),
     ("http_body_util", &["layer"]),
     ("prost", &["proto", "status"]),
