@@ -1,7 +1,7 @@
 //! What the gateway tells about itself while it runs: spans, metrics and logs.
 //!
 //! The rest of the code says what happens, through [`Telemetry`], [`Span`] and [`Call`]; who hears of it is decided here. Whether a
-//! collector answers never matters to a call: what cannot be told is dropped, and counted.
+//! collector answers never matters to a call: what cannot be told is dropped; spans and lines of the log are counted then.
 
 mod call;
 mod exported;

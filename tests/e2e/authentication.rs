@@ -213,25 +213,34 @@ pub(crate) fn signed_with(key: &EncodingKey, algorithm: Algorithm, id: &str) -> 
     (json!(jwk), bearer(&token))
 }
 
-async fn with_issuer(issuer: &Issuer, folder: &tempfile::TempDir, pause: &str) -> World {
+/// The settings of an issuer whose keys are at `url`, and the token that it wants to see.
+pub(crate) fn accepting(url: &str, folder: &tempfile::TempDir) -> String {
     let token_file = folder.path().join("pod-token");
     fs::write(&token_file, "Pl4nted-of-the-pod\n").unwrap();
-    World::with_settings(toml(&format!(
+    format!(
         r#"
-        [auth]
-        methods = ["jwt"]
         [[auth.jwt]]
         name = "test"
         issuer = "issuer"
         audiences = ["agb-gateway"]
-        jwks_url = "{}"
+        jwks_url = "{url}"
         jwks_bearer_token_file = "{}"
+        "#,
+        token_file.display()
+    )
+}
+
+async fn with_issuer(issuer: &Issuer, folder: &tempfile::TempDir, pause: &str) -> World {
+    World::with_settings(toml(&format!(
+        r#"
+        [auth]
+        methods = ["jwt"]
+        {}
         jwks_unknown_key_pause = "{pause}"
         # So long that a call that waits for keys within the pause is seen to fail.
         jwks_timeout = "60s"
         "#,
-        issuer.url,
-        token_file.display()
+        accepting(&issuer.url, folder)
     )))
     .await
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::authentication::{Issuer, signed, signed_with, toml};
+use crate::authentication::{Issuer, accepting, signed, signed_with, toml};
 use crate::certificates::{Authority, Relay};
 use crate::support::{World, within};
 use crate::tls::server_config;
@@ -27,21 +27,14 @@ async fn list(channel: &Channel, authorization: &str) -> Result<(), Status> {
 
 /// Accepts JWTs of an issuer, whose keys are at `url`.
 fn settings(folder: &TempDir, url: &str, more: &str) -> Figment {
-    let token_file = folder.path().join("pod-token");
-    fs::write(&token_file, "Pl4nted-of-the-pod\n").unwrap();
     toml(&format!(
         r#"
         [auth]
         methods = ["jwt"]
-        [[auth.jwt]]
-        name = "test"
-        issuer = "issuer"
-        audiences = ["agb-gateway"]
-        jwks_url = "{url}"
-        jwks_bearer_token_file = "{}"
+        {}
         {more}
         "#,
-        token_file.display()
+        accepting(url, folder)
     ))
 }
 

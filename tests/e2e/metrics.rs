@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::attacks::Attack;
-use crate::authentication::{Issuer, bearer, signed, toml};
+use crate::authentication::{Issuer, accepting, bearer, signed, toml};
 use crate::canary;
 use crate::commands::serve_observed;
 use crate::support::{CODE_IMAGE, World, connect, mount, seconds, within};
@@ -125,8 +125,6 @@ impl Told {
         std::fs::write(&tokens, format!("{}\n", token.line)).unwrap();
         let issuer = Issuer::start().await;
         issuer.change(|state| state.keys = vec![signed("k1").0]);
-        let pod_token = folder.path().join("pod-token");
-        std::fs::write(&pod_token, "Pl4nted-of-the-pod\n").unwrap();
         let settings = toml(&format!(
             r#"
             telemetry.metrics_listen = "127.0.0.1:0"
@@ -139,12 +137,7 @@ impl Told {
             server.flood_pause = "0s"
             [auth]
             methods = ["token", "jwt"]
-            [[auth.jwt]]
-            name = "test"
-            issuer = "issuer"
-            audiences = ["agb-gateway"]
-            jwks_url = "{}"
-            jwks_bearer_token_file = "{}"
+            {}
             jwks_refresh = "1s"
             [[auth.rules]]
             principals = ["token:ci"]
@@ -152,8 +145,7 @@ impl Told {
             roles = ["admin"]
             max_concurrent_calls = 1
             "#,
-            issuer.url,
-            pod_token.display()
+            accepting(&issuer.url, &folder)
         ));
         let settings = settings.merge(("auth.token_file", &tokens));
         let world = World::start().await;
